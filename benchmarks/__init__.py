@@ -1,0 +1,1 @@
+"""The scoreboard: syncclient beside its peers, on one machine, in one run. ``python -m benchmarks --help``."""

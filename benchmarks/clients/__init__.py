@@ -1,0 +1,48 @@
+"""Who is measured.
+
+To add a client, write ``clients/<name>.py`` with a function ``open_client(loop) -> Client`` and enter it here.
+One that needs an environment of its own (niquests, which replaces urllib3) names in ``python_variable`` the environment
+variable that holds that environment's interpreter; the client's module may import nothing beyond the library and
+``clients.base``. Still to come: niquests, primp.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ClientSpec:
+    """An entry of the table: its name there, its module here, and the distributions whose versions count."""
+
+    name: str
+    module: str
+    distributions: tuple[str, ...] = ()
+    loop: str | None = None
+    """Which event loop it runs: "uvloop", "asyncio", or None for a client without one."""
+    python_variable: str | None = None
+
+
+CLIENTS: tuple[ClientSpec, ...] = (
+    ClientSpec("syncclient", "syncclient", ("syncclient", "aiohttp", "uvloop"), loop="uvloop"),
+    ClientSpec("syncclient/asyncio", "syncclient", ("syncclient", "aiohttp"), loop="asyncio"),
+    ClientSpec("aiohttp", "aiohttp", ("aiohttp", "uvloop"), loop="uvloop"),
+    ClientSpec("aiohttp/asyncio", "aiohttp", ("aiohttp",), loop="asyncio"),
+    ClientSpec("requests", "requests", ("requests", "urllib3")),
+    ClientSpec("httpx", "httpx", ("httpx", "httpcore", "h11")),
+    ClientSpec("urllib3", "urllib3", ("urllib3",)),
+    ClientSpec("pycurl", "pycurl", ("pycurl",)),
+    ClientSpec("websockets", "websockets", ("websockets",)),
+    ClientSpec("websocket-client", "websocket_client", ("websocket-client",)),
+    ClientSpec("threadsafe", "threadsafe", ("uvloop",), loop="uvloop"),
+    ClientSpec("threadsafe/asyncio", "threadsafe", (), loop="asyncio"),
+    ClientSpec("anyio portal", "anyio_portal", ("anyio", "uvloop"), loop="uvloop"),
+    ClientSpec("anyio portal/asyncio", "anyio_portal", ("anyio",), loop="asyncio"),
+    ClientSpec("bare socket", "bare_socket"),
+)
+
+
+def counterpart(peer: str, loop: str | None) -> str:
+    """Return the name under which ``peer`` stands for a client on ``loop``: like is compared with like."""
+    names = {spec.name for spec in CLIENTS}
+    return f"{peer}/asyncio" if loop == "asyncio" and f"{peer}/asyncio" in names else peer

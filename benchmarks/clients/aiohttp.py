@@ -1,0 +1,139 @@
+"""aiohttp itself, awaited on a loop of the main thread: the engine without a boundary."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Protocol
+
+import aiohttp
+
+from benchmarks.clients.base import ECHO_TEXT, MIB, Client, Doing, Job, cold_start, is_tick
+from benchmarks.clients.loops import new_loop
+from benchmarks.works import CHUNK_BYTES, CONCURRENCY, THREADS
+
+_COLD = """import sys; import asyncio, aiohttp
+async def main():
+    async with aiohttp.ClientSession() as session, session.get(sys.argv[1]) as resp:
+        await resp.json()
+asyncio.run(main())"""
+
+
+class TextSocket(Protocol):
+    """A WebSocket as it is used here; aiohttp's own class has other type parameters from one Python to the next."""
+
+    async def send_str(self, data: str) -> None: ...
+    async def receive_str(self) -> str: ...
+    async def close(self) -> bool: ...
+
+
+class AiohttpClient:
+    def __init__(self, loop: asyncio.AbstractEventLoop, *, cold: bool) -> None:
+        self._loop = loop
+        self._cold = cold
+        self._session = loop.run_until_complete(self._open())
+        self._ws: TextSocket | None = None
+
+    async def _open(self) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession()
+
+    def works(self) -> Mapping[str, Doing]:
+        works = {
+            "get-1": self._doing(lambda job: self._get_many(job.small, job.count), "async with session.get(url)"),
+            "get-32": self._doing(self._get_32, f"one ClientSession, {THREADS} tasks, no threads"),
+            "map-100": self._doing(self._map, "gather under a Semaphore(100)"),
+            "oneshot": self._doing(self._oneshot, "async with aiohttp.request(...)"),
+            "download": self._doing(self._download, "content.iter_chunked(65536)"),
+            "lines": self._doing(self._lines, "async for line in content"),
+            "upload": self._doing(self._upload, "post(data=async generator)"),
+            "ws-echo": self._doing(self._echo, "send_str, receive_str"),
+            "ws-burst": self._doing(self._burst, "receive_str"),
+        }
+        if self._cold:
+            works["import"] = Doing(cold_start(_COLD).run, "import aiohttp; asyncio.run(one GET)")
+        return works
+
+    def _doing(self, run: Callable[[Job], Awaitable[int]], how: str) -> Doing:
+        async def main(job: Job) -> int:
+            return await run(job)
+
+        return Doing(lambda job: self._loop.run_until_complete(main(job)), how)
+
+    async def _get_many(self, url: str, count: int) -> int:
+        done = 0
+        for _ in range(count):
+            async with self._session.get(url) as resp:
+                done += (await resp.json())["n"]
+        return done
+
+    async def _get_32(self, job: Job) -> int:
+        return sum(await asyncio.gather(*(self._get_many(job.small, share) for share in job.shares())))
+
+    async def _map(self, job: Job) -> int:
+        semaphore = asyncio.Semaphore(CONCURRENCY)
+
+        async def get_one() -> int:
+            async with semaphore:
+                return await self._get_many(job.small, 1)
+
+        return sum(await asyncio.gather(*(get_one() for _ in range(job.count))))
+
+    async def _oneshot(self, job: Job) -> int:
+        done = 0
+        for _ in range(job.count):
+            async with aiohttp.request("GET", job.small) as resp:
+                done += (await resp.json())["n"]
+        return done
+
+    async def _download(self, job: Job) -> int:
+        size = 0
+        async with self._session.get(job.megabytes) as resp:
+            async for chunk in resp.content.iter_chunked(CHUNK_BYTES):
+                size += len(chunk)
+        return size // MIB
+
+    async def _lines(self, job: Job) -> int:
+        done = 0
+        async with self._session.get(job.lines) as resp:
+            async for _line in resp.content:
+                done += 1
+        return done
+
+    async def _upload(self, job: Job) -> int:
+        async def blocks() -> AsyncIterator[bytes]:
+            for block in job.blocks():
+                yield block
+
+        async with self._session.post(job.upload, data=blocks()) as resp:
+            return int((await resp.json())["n"]) // MIB
+
+    async def _websocket(self, job: Job) -> TextSocket:
+        if self._ws is None:
+            self._ws = await self._session.ws_connect(job.websocket)
+        return self._ws
+
+    async def _echo(self, job: Job) -> int:
+        ws = await self._websocket(job)
+        done = 0
+        for _ in range(job.count):
+            await ws.send_str(ECHO_TEXT)
+            done += await ws.receive_str() == ECHO_TEXT
+        return done
+
+    async def _burst(self, job: Job) -> int:
+        ws = await self._websocket(job)
+        await ws.send_str(f"burst {job.count}")
+        done = 0
+        for _ in range(job.count):
+            done += is_tick(await ws.receive_str())
+        return done
+
+    def close(self) -> None:
+        if self._ws is not None:
+            self._loop.run_until_complete(self._ws.close())
+        self._loop.run_until_complete(self._session.close())
+        self._loop.close()
+
+
+def open_client(loop: str | None) -> Client:
+    return AiohttpClient(new_loop(loop), cold=loop == "asyncio")

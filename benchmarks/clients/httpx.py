@@ -1,0 +1,63 @@
+"""httpx's blocking client, with its defaults but for limits that hold a connection for each thread."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import httpx
+
+from benchmarks.clients.base import MIB, Client, Doing, Job, cold_start, map_on_threads, on_threads
+from benchmarks.works import CHUNK_BYTES, THREADS
+
+
+class HttpxClient:
+    def __init__(self) -> None:
+        self._client = httpx.Client(limits=httpx.Limits(max_connections=100, max_keepalive_connections=THREADS))
+
+    def works(self) -> Mapping[str, Doing]:
+        return {
+            "get-1": Doing(lambda job: self._get_many(job.small, job.count), "client.get(url).json()"),
+            "get-32": Doing(lambda job: on_threads(self._get_many, job), "one Client, 32 threads"),
+            "map-100": Doing(lambda job: map_on_threads(self._get_one, job), "ThreadPoolExecutor(32).map"),
+            "oneshot": Doing(self._oneshot, "httpx.get(url).json()"),
+            "download": Doing(self._download, "iter_bytes(65536)"),
+            "lines": Doing(self._lines, "iter_lines(), which decodes to str"),
+            "upload": Doing(self._upload, "post(content=generator)"),
+            "import": cold_start("import sys; import httpx; httpx.get(sys.argv[1]).json()"),
+        }
+
+    def _get_one(self, url: str) -> int:
+        return int(self._client.get(url).json()["n"])
+
+    def _get_many(self, url: str, count: int) -> int:
+        done = 0
+        for _ in range(count):
+            done += self._client.get(url).json()["n"]
+        return done
+
+    def _oneshot(self, job: Job) -> int:
+        return sum(int(httpx.get(job.small).json()["n"]) for _ in range(job.count))
+
+    def _download(self, job: Job) -> int:
+        size = 0
+        with self._client.stream("GET", job.megabytes) as resp:
+            for chunk in resp.iter_bytes(CHUNK_BYTES):
+                size += len(chunk)
+        return size // MIB
+
+    def _lines(self, job: Job) -> int:
+        done = 0
+        with self._client.stream("GET", job.lines) as resp:
+            for _line in resp.iter_lines():
+                done += 1
+        return done
+
+    def _upload(self, job: Job) -> int:
+        return int(self._client.post(job.upload, content=job.blocks()).json()["n"]) // MIB
+
+    def close(self) -> None:
+        self._client.close()
+
+
+def open_client(loop: str | None) -> Client:
+    return HttpxClient()

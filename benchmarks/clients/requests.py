@@ -1,0 +1,70 @@
+"""requests, with its defaults but for a pool that holds a connection for each thread."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import requests
+from requests.adapters import HTTPAdapter
+
+from benchmarks.clients.base import MIB, Client, Doing, Job, cold_start, map_on_threads, on_threads
+from benchmarks.works import CHUNK_BYTES, THREADS
+
+
+class RequestsClient:
+    def __init__(self) -> None:
+        self._session = requests.Session()
+        # The default keeps 10 and throws the other threads' connections away after each request.
+        self._session.mount("http://", HTTPAdapter(pool_maxsize=THREADS))
+
+    def works(self) -> Mapping[str, Doing]:
+        return {
+            "get-1": Doing(lambda job: self._get_many(job.small, job.count), "session.get(url).json()"),
+            "get-32": Doing(lambda job: on_threads(self._get_many, job), "one Session, 32 threads"),
+            "map-100": Doing(lambda job: map_on_threads(self._get_one, job), "ThreadPoolExecutor(32).map"),
+            "oneshot": Doing(self._oneshot, "requests.get(url).json()"),
+            "download": Doing(self._download, "iter_content(65536)"),
+            "lines": Doing(self._lines, "iter_lines(65536)"),
+            "upload": Doing(self._upload, "post(data=generator)"),
+            "import": cold_start("import sys; import requests; requests.get(sys.argv[1]).json()"),
+        }
+
+    def _get_one(self, url: str) -> int:
+        with self._session.get(url) as resp:
+            return int(resp.json()["n"])
+
+    def _get_many(self, url: str, count: int) -> int:
+        done = 0
+        for _ in range(count):
+            with self._session.get(url) as resp:
+                done += resp.json()["n"]
+        return done
+
+    def _oneshot(self, job: Job) -> int:
+        return sum(int(requests.get(job.small).json()["n"]) for _ in range(job.count))
+
+    def _download(self, job: Job) -> int:
+        size = 0
+        with self._session.get(job.megabytes, stream=True) as resp:
+            for chunk in resp.iter_content(CHUNK_BYTES):
+                size += len(chunk)
+        return size // MIB
+
+    def _lines(self, job: Job) -> int:
+        done = 0
+        with self._session.get(job.lines, stream=True) as resp:
+            # Its default of 512 bytes at a time would be an easy opponent.
+            for _line in resp.iter_lines(CHUNK_BYTES):
+                done += 1
+        return done
+
+    def _upload(self, job: Job) -> int:
+        with self._session.post(job.upload, data=job.blocks()) as resp:
+            return int(resp.json()["n"]) // MIB
+
+    def close(self) -> None:
+        self._session.close()
+
+
+def open_client(loop: str | None) -> Client:
+    return RequestsClient()

@@ -1,0 +1,51 @@
+"""What the figures were measured on: without it they say nothing."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+
+def describe() -> dict[str, object]:
+    """Return the machine, the interpreter, the source's revision and how busy the machine is right now."""
+    gil_enabled = getattr(sys, "_is_gil_enabled", None)
+    return {
+        "date": time.strftime("%Y-%m-%d %H:%M:%S %Z"),
+        "cpu": _cpu_model(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "system": platform.platform(),
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "gil": True if gil_enabled is None else bool(gil_enabled()),
+        "revision": _revision(),
+        "load": load(),
+    }
+
+
+def load() -> float | None:
+    """Return the mean number of runnable processes of the last minute, or None where the system keeps no count."""
+    return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
+
+
+def _cpu_model() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass  # Not Linux: the platform module knows a little.
+    return platform.processor() or platform.machine()
+
+
+def _revision() -> str | None:
+    """Return the commit the tree stands on, with "+" for changes beyond it; None without git or a commit."""
+    try:
+        done = subprocess.run(
+            ["git", "describe", "--always", "--dirty=+", "--abbrev=12"], capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()

@@ -1,0 +1,69 @@
+"""The same routes in an ordinary server: aiohttp.web.
+
+``python -m benchmarks.servers.app`` prints where it listens and serves until its stdin ends.
+"""
+
+from __future__ import annotations
+
+import aiohttp
+from aiohttp import web
+
+from benchmarks.servers.process import run, serve_until_stdin_ends
+from benchmarks.servers.routes import BLOCK, BURST_TEXT, BYTES_PATH, JSON_BODY, JSON_PATH, UPLOAD_PATH, WS_PATH
+
+IDLE_SECONDS = 3600.0
+"""Kept-alive connections outlive the longest pause between two turns of a client."""
+
+
+async def send_json(request: web.Request) -> web.Response:
+    return web.Response(body=JSON_BODY, content_type="application/json")
+
+
+async def send_bytes(request: web.Request) -> web.StreamResponse:
+    left = int(request.match_info["size"])
+    response = web.StreamResponse()
+    response.content_length = left
+    await response.prepare(request)
+    while left:
+        block = BLOCK[:left]
+        await response.write(block)
+        left -= len(block)
+    return response
+
+
+async def take_upload(request: web.Request) -> web.Response:
+    received = 0
+    async for chunk in request.content.iter_any():
+        received += len(chunk)
+    return web.json_response({"n": received})
+
+
+async def websocket(request: web.Request) -> web.WebSocketResponse:
+    ws = web.WebSocketResponse()
+    await ws.prepare(request)
+    async for message in ws:
+        if message.type is not aiohttp.WSMsgType.TEXT:
+            continue
+        if message.data.startswith("burst "):
+            for _ in range(int(message.data[6:])):
+                await ws.send_str(BURST_TEXT)
+        else:
+            await ws.send_str(message.data)
+    return ws
+
+
+async def main() -> None:
+    app = web.Application()
+    app.router.add_get(JSON_PATH, send_json)
+    app.router.add_get(BYTES_PATH + "{size}", send_bytes)
+    app.router.add_post(UPLOAD_PATH, take_upload)
+    app.router.add_get(WS_PATH, websocket)
+    runner = web.AppRunner(app, access_log=None, keepalive_timeout=IDLE_SECONDS)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0, backlog=1024).start()
+    await serve_until_stdin_ends(f"aiohttp.web {aiohttp.__version__}", runner.addresses[0][1])
+    await runner.cleanup()
+
+
+if __name__ == "__main__":
+    run(main())

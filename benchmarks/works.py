@@ -1,0 +1,170 @@
+"""The table of works: what is done, how often, and what syncclient means to reach.
+
+A work is one kind of job that every client able to do it does in the same way, on the same server.
+Nothing here is a result; the only figures are sizes and goals.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+LINE_BYTES = 64
+"""Length of one line of ``/bytes``, its newline included."""
+
+CHUNK_BYTES = 64 * 1024
+"""Size of the pieces in which bodies are read and of the blocks that uploads are made of."""
+
+THREADS = 32
+"""Caller threads of ``get-32``, and of blocking peers in ``map-100``."""
+
+CONCURRENCY = 100
+"""Requests in flight in ``map-100`` for clients that need no thread for each."""
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A ratio syncclient means to reach against one peer.
+
+    ``faster`` asks for peer's time / our time >= ``faster``; ``within`` for our time / peer's time <= ``within``.
+    """
+
+    peer: str
+    faster: float | None = None
+    within: float | None = None
+
+
+@dataclass(frozen=True)
+class Work:
+    """One row of the scoreboard; ``count`` units are done in each round, ``warm`` before each, unmeasured."""
+
+    name: str
+    title: str
+    unit: str
+    count: int
+    quick: int
+    warm: int
+    rounds: int
+    goals: tuple[Goal, ...] = ()
+    anchors: tuple[str, ...] = ("requests", "aiohttp")
+    """The peers every client is compared with in the table."""
+
+
+WORKS: tuple[Work, ...] = (
+    Work(
+        "get-1",
+        "small JSON GET, one thread, kept alive; JSON parsed, response closed",
+        unit="request",
+        count=2_000,
+        quick=300,
+        warm=50,
+        rounds=9,
+        goals=(
+            Goal("requests", faster=5.0),
+            Goal("httpx", faster=3.0),
+            Goal("urllib3", faster=2.0),
+            Goal("aiohttp", within=1.15),
+        ),
+    ),
+    Work(
+        "get-32",
+        "small JSON GET, 32 threads on one session",
+        unit="request",
+        count=3_200,
+        quick=640,
+        warm=320,
+        rounds=7,
+        goals=(Goal("requests", faster=7.0), Goal("httpx", faster=6.0), Goal("urllib3", faster=2.5)),
+    ),
+    Work(
+        "map-100",
+        "small JSON GETs, 100 in flight from one thread (blocking peers: 32 threads)",
+        unit="request",
+        count=6_000,
+        quick=600,
+        warm=300,
+        rounds=5,
+        goals=(Goal("requests", faster=9.0), Goal("aiohttp", within=1.1)),
+    ),
+    Work(
+        "oneshot",
+        "small JSON GET by the module's own get(), no session in hand",
+        unit="request",
+        count=300,
+        quick=60,
+        warm=10,
+        rounds=7,
+        goals=(Goal("requests", faster=5.0),),
+    ),
+    Work(
+        "crossing",
+        "an empty coroutine run on the loop thread, its caller waiting",
+        unit="call",
+        count=10_000,
+        quick=2_000,
+        warm=500,
+        rounds=9,
+        anchors=("threadsafe", "anyio portal"),
+    ),
+    Work(
+        "download",
+        "one body read in 64 KiB chunks",
+        unit="MiB",
+        count=1_024,
+        quick=128,
+        warm=8,
+        rounds=5,
+        goals=(Goal("requests", faster=1.2), Goal("aiohttp", within=1.15)),
+    ),
+    Work(
+        "lines",
+        "one body read line by line, 64 bytes each",
+        unit="line",
+        count=1_000_000,
+        quick=100_000,
+        warm=10_000,
+        rounds=5,
+        goals=(Goal("requests", faster=5.0), Goal("httpx", faster=1.3), Goal("aiohttp", faster=10.0)),
+    ),
+    Work(
+        "upload",
+        "one chunked body from a generator of 64 KiB blocks",
+        unit="MiB",
+        count=512,
+        quick=64,
+        warm=4,
+        rounds=5,
+        goals=(Goal("requests", faster=1.2),),
+    ),
+    Work(
+        "ws-echo",
+        "WebSocket echo of a short text, one at a time",
+        unit="echo",
+        count=2_000,
+        quick=300,
+        warm=50,
+        rounds=9,
+        goals=(Goal("websockets", faster=1.0), Goal("websocket-client", faster=1.0)),
+        anchors=("websockets", "websocket-client", "aiohttp"),
+    ),
+    Work(
+        "ws-burst",
+        "short WebSocket messages received as fast as they come",
+        unit="message",
+        count=100_000,
+        quick=10_000,
+        warm=1_000,
+        rounds=5,
+        goals=(Goal("websockets", faster=2.4), Goal("websocket-client", faster=5.0)),
+        anchors=("websockets", "websocket-client", "aiohttp"),
+    ),
+    Work(
+        "import",
+        "cold process: start, import, first GET, exit",
+        unit="process",
+        count=3,
+        quick=1,
+        warm=1,
+        rounds=7,
+        goals=(Goal("requests", faster=1.0),),
+    ),
+)

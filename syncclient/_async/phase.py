@@ -1,0 +1,57 @@
+"""What an exchange is doing right now, so that an error can say in which phase it struck."""
+
+from __future__ import annotations
+
+import enum
+import time
+from contextvars import ContextVar
+
+from aiohttp import ClientTimeout
+from yarl import URL
+
+_NO_TIMEOUT = ClientTimeout()
+_NO_URL = URL()
+
+
+class Phase(enum.Enum):
+    """One step of an exchange; the value is how a message says it."""
+
+    POOL = "waiting for a free connection"
+    RESOLVE = "resolving the host name"
+    CONNECT = "connecting"
+    HEAD = "waiting for the response"
+    BODY = "reading the body"
+
+
+class Progress:
+    """How far one exchange has come. Touched on the event loop only."""
+
+    __slots__ = ("_started", "detail", "method", "phase", "timeout", "url")
+
+    def __init__(
+        self, method: str = "GET", url: URL = _NO_URL, timeout: ClientTimeout = _NO_TIMEOUT
+    ) -> None:
+        self.method = method
+        self.url = url
+        self.timeout = timeout
+        self.phase = Phase.CONNECT
+        #: What the phase waits for, where a bare phase would not help: "all 100 slots are in use".
+        self.detail = ""
+        self._started = time.monotonic()
+
+    def elapsed(self) -> float:
+        """Return the seconds since the exchange began."""
+        return time.monotonic() - self._started
+
+
+#: A context variable and not an argument: aiohttp calls our connector, and hands
+#: it nothing of ours. The tasks it starts copy the context and so find it too.
+progress: ContextVar[Progress | None] = ContextVar("syncclient_progress", default=None)
+
+
+def enter(phase: Phase, detail: str = "") -> None:
+    """Note that the exchange of the running task, if there is one, is now in ``phase``."""
+    current = progress.get()
+    if current is not None:
+        current.phase = phase
+        current.detail = detail

@@ -1,0 +1,181 @@
+"""Name resolution: settings that turn into aiohttp's resolvers on the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import ipaddress
+import socket
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+#: What a resolver of the user's may answer for one address: its text, or aiohttp's dictionary.
+Answer: TypeAlias = "str | Mapping[str, object]"
+Answers: TypeAlias = "Answer | Sequence[Answer]"
+
+
+@runtime_checkable
+class Resolve(Protocol):
+    """Anything with a ``resolve()``: blocking, or a coroutine function."""
+
+    def resolve(self, host: str, port: int, family: int) -> Answers | Awaitable[Answers]:
+        """Return the addresses of ``host``; raise OSError when there are none."""
+        ...
+
+
+class Names(Protocol):
+    """Settings of a resolver: an immutable, comparable value."""
+
+    def open(self) -> AbstractResolver:
+        """Return the live resolver. On the event loop."""
+        ...
+
+
+@dataclass(frozen=True)
+class SystemNames:
+    """The operating system's resolver, on the worker threads of the loop's executor."""
+
+    def open(self) -> AbstractResolver:
+        """Return the live resolver. On the event loop."""
+        # Named, never aiohttp's default: that one is aiodns wherever aiodns is importable.
+        return aiohttp.ThreadedResolver()
+
+
+@dataclass(frozen=True)
+class ServerNames:
+    """DNS servers asked directly, through aiodns."""
+
+    nameservers: tuple[str, ...] | None
+    options: tuple[tuple[str, object], ...]
+
+    def open(self) -> AbstractResolver:
+        """Return the live resolver. On the event loop."""
+        options: dict[str, Any] = dict(self.options)
+        if self.nameservers is not None:
+            options["nameservers"] = list(self.nameservers)
+        return aiohttp.AsyncResolver(**options)
+
+
+@dataclass(frozen=True)
+class CustomNames:
+    """A resolver of the user's: blocking, so on a worker thread, or with an async ``resolve``."""
+
+    resolver: Resolve
+
+    def open(self) -> AbstractResolver:
+        """Return the live resolver. On the event loop."""
+        return _CustomResolver(self.resolver)
+
+
+@dataclass(frozen=True)
+class PinnedNames:
+    """Addresses given by hand for some hosts, and another resolver for all the rest."""
+
+    pins: tuple[tuple[str, tuple[str, ...]], ...]
+    others: Names
+
+    def open(self) -> AbstractResolver:
+        """Return the live resolver. On the event loop."""
+        return _PinnedResolver(dict(self.pins), self.others.open())
+
+
+class _CustomResolver(AbstractResolver):
+    def __init__(self, resolver: Resolve) -> None:
+        self._resolver = resolver
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        ask = self._resolver.resolve
+        if inspect.iscoroutinefunction(ask):
+            found = await ask(host, port, family)
+        else:
+            # Not in a caller's thread: several exchanges may wait for one look-up.
+            answer = await asyncio.to_thread(ask, host, port, family)
+            found = await answer if inspect.isawaitable(answer) else answer
+        return results(found, host, port, family)
+
+    async def close(self) -> None:
+        """Do nothing: the resolver stays its maker's, who may use it elsewhere."""
+
+
+class _PinnedResolver(AbstractResolver):
+    def __init__(self, pins: Mapping[str, tuple[str, ...]], others: AbstractResolver) -> None:
+        self._pins = pins
+        self._others = others
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        pinned = self._pins.get(canonical(host))
+        if pinned is None:
+            return await self._others.resolve(host, port, family)
+        found: list[ResolveResult] = []
+        for address in pinned:
+            if is_address(address):
+                found += results(address, host, port, family, empty=True)
+            else:
+                found += await self._others.resolve(address, port, family)
+        if not found:
+            raise _not_found(f"the addresses given for {host!r} are of another family")
+        return found
+
+    async def close(self) -> None:
+        await self._others.close()
+
+
+def canonical(host: str) -> str:
+    """Return ``host`` as a key: names differ neither by case nor by a final dot."""
+    return host.rstrip(".").lower()
+
+
+def is_address(text: str) -> bool:
+    """Tell whether ``text`` is an IP address, with or without a zone."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def results(
+    found: Answers, host: str, port: int, family: int, *, empty: bool = False
+) -> list[ResolveResult]:
+    """Return what a resolver found in aiohttp's form, without addresses of another family.
+
+    Raises:
+        OSError: Nothing is left, and ``empty`` does not allow that.
+        TypeError: It found something that is no address.
+    """
+    many = [found] if isinstance(found, (str, Mapping)) else list(found)
+    kept = [
+        result
+        for result in (_result(one, host, port) for one in many)
+        if family in (socket.AF_UNSPEC, result["family"])
+    ]
+    if not kept and not empty:
+        raise _not_found(f"the resolver knows no address of {host!r}")
+    return kept
+
+
+def _result(one: Answer, host: str, port: int) -> ResolveResult:
+    address = one if isinstance(one, str) else one.get("host")
+    if not isinstance(address, str) or not is_address(address):
+        raise TypeError(f"resolve({host!r}) must return IP addresses, not {one!r}")
+    given = port if isinstance(one, str) else one.get("port", port)
+    return ResolveResult(
+        hostname=host,
+        host=address,
+        port=given if isinstance(given, int) and given else port,
+        family=socket.AF_INET6 if ":" in address else socket.AF_INET,
+        proto=0,
+        flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+    )
+
+
+def _not_found(message: str) -> OSError:
+    return socket.gaierror(socket.EAI_NONAME, message)

@@ -1,0 +1,98 @@
+"""The async client: aiohttp's session, and the registry of what is open through it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
+
+import aiohttp
+from aiohttp import ClientTimeout
+from aiohttp.abc import AbstractCookieJar
+from yarl import URL
+
+from .._models import Reply
+from .._types import LooseCookies
+from . import phase
+from .connector import Pool
+from .errors import explained
+from .exchange import Exchange
+from .head import head_of
+
+
+T = TypeVar("T")
+
+
+class Closable(Protocol):
+    """Something open through a session: closing the session closes it."""
+
+    async def aclose(self) -> None:
+        """Close it; bounded by its own close timeout."""
+
+
+class AsyncSession:
+    """aiohttp's ClientSession as this library uses it. Made and used on one event loop.
+
+    Parameters:
+        connector: makes the connector; called once, here.
+        cookie_jar: makes, or returns, the cookie jar; called once, here.
+        cookies: put into the jar, for every host.
+        options: the keywords of aiohttp.ClientSession that describe no transport.
+    """
+
+    def __init__(
+        self,
+        *,
+        connector: Callable[[], Pool],
+        cookie_jar: Callable[[], AbstractCookieJar],
+        cookies: LooseCookies | None = None,
+        options: dict[str, Any],
+    ) -> None:
+        self._pool = connector()
+        self.http = aiohttp.ClientSession(
+            connector=self._pool, cookie_jar=cookie_jar(), cookies=cookies, **options
+        )
+        self._open: set[Closable] = set()
+
+    async def request(
+        self, method: str, url: URL, timeout: ClientTimeout, options: dict[str, Any]
+    ) -> tuple[Reply, Exchange | None]:
+        """Send a request and wait for the head of its response.
+
+        The body comes along if it has all arrived by then, and nothing stays open;
+        otherwise the second value is what is still open.
+        """
+        progress = phase.Progress(method, url, timeout)
+        phase.progress.set(progress)
+        try:
+            response = await self.http.request(method, url, timeout=timeout, **options)
+        except Exception as exc:
+            error = explained(exc, progress)
+            raise error from (exc if error is not exc else exc.__cause__)
+        head = head_of(response)
+        content = response.content
+        # A fault in a body that is here already is kept for the read() that asks for it.
+        if content.is_eof() and content.exception() is None:
+            return Reply(head, await response.read()), None
+        exchange = Exchange(response, progress, self.forget)
+        self._open.add(exchange)
+        return Reply(head, None), exchange
+
+    async def ask_pool(self, question: Callable[[Pool], T]) -> T:
+        """Return the answer of the pool of connections to ``question``."""
+        return question(self._pool)
+
+    def adopt(self, live: Closable) -> None:
+        """Have ``live`` closed with the session, unless it is forgotten before."""
+        self._open.add(live)
+
+    def forget(self, live: Closable) -> None:
+        """``live`` has ended by itself."""
+        self._open.discard(live)
+
+    async def aclose(self) -> None:
+        """Close all that is open, all at once, and then the connections."""
+        live = list(self._open)
+        if live:
+            await asyncio.gather(*(each.aclose() for each in live), return_exceptions=True)
+        await self.http.close()

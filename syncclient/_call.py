@@ -1,0 +1,335 @@
+"""One pending call: what a caller waits on, and the loop thread completes.
+
+Which thread runs what:
+
+=============  ======================  ==============================================
+method         thread                  may block, and what wakes it
+=============  ======================  ==============================================
+complete       the caller's            until the loop thread finishes the call, asks
+                                       for a job, or dies; an interrupt wakes it too
+begin          loop thread             never blocks
+_main          loop thread (a task)    awaits the core
+ask            loop thread (a task)    awaits the caller's answer
+cancel         loop thread             never blocks
+_finish        loop thread             never blocks
+=============  ======================  ==============================================
+
+No lock guards the fields; ownership does. Until the call is posted they are the
+caller's; from then on ``_value``, ``_error`` and ``_done`` are written by the loop
+thread alone, ``_done`` last, before it releases ``_wake``; the caller reads them
+after it acquired ``_wake``. ``_jobs`` is a deque: appended to on the loop thread,
+popped by the caller, both atomic by themselves.
+
+``_wake`` is a bare lock used as a binary semaphore. Only the loop thread releases
+it, so testing it before the release is no race: were it seen free, then the wake
+before this one has not been consumed yet, and whoever consumes it looks at the
+jobs and at ``_done`` afterwards.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import sys
+import threading
+import time
+from _thread import allocate_lock
+from collections import deque
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast
+
+from ._exceptions import LoopThreadError
+from ._loop_thread import LoopRun
+
+P = ParamSpec("P")
+R = TypeVar("R")
+A = TypeVar("A")
+
+#: Seconds an interrupted caller waits for its call to unwind before it leaves anyway.
+UNWIND_LIMIT = 2.0
+
+#: On Windows no signal wakes an untimed lock wait: the main thread waits in slices.
+_SLICE = 0.05 if sys.platform == "win32" else -1.0
+
+_EAGER = sys.version_info >= (3, 12)
+
+#: The call whose task is running: the way from the core back to the blocked caller.
+_current: ContextVar[Call[Any] | None] = ContextVar("syncclient_call", default=None)
+
+
+class Place(Protocol):
+    """Where a call's target lives. Its methods run on the loop thread."""
+
+    def admit(self, call: Call[Any]) -> Any:
+        """Return the object the call is for, or raise why it is refused."""
+
+    def leave(self, call: Call[Any]) -> None:
+        """The admitted call has ended."""
+
+
+class Job:
+    """A function for the caller to run while it waits, and the place for its outcome."""
+
+    __slots__ = ("error", "function", "future", "value")
+
+    def __init__(self, function: Callable[[], object], future: asyncio.Future[None]) -> None:
+        self.function = function
+        self.future = future
+        self.value: object = None
+        self.error: Exception | None = None
+
+    def answered(self) -> None:
+        """Wake the task that asked. Loop thread only."""
+        if not self.future.done():
+            self.future.set_result(None)
+
+
+class Call(Generic[R]):
+    """One crossing: a method of a loop-owned object, run there and waited for here."""
+
+    __slots__ = (
+        "_args",
+        "_cancelled",
+        "_done",
+        "_error",
+        "_jobs",
+        "_kwargs",
+        "_method",
+        "_place",
+        "_posted",
+        "_run",
+        "_task",
+        "_value",
+        "_wake",
+    )
+
+    def __init__(
+        self,
+        run: LoopRun,
+        place: Place,
+        method: Callable[..., Awaitable[R]],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> None:
+        self._run = run
+        self._place: Place | None = place
+        self._method: Callable[..., Awaitable[R]] | None = method
+        self._args = args
+        self._kwargs = kwargs
+        self._wake = allocate_lock()
+        self._wake.acquire()
+        self._jobs: deque[Job] = deque()
+        self._task: asyncio.Task[None] | None = None
+        self._posted = False
+        self._done = False
+        self._cancelled: BaseException | None = None
+        self._value: R | None = None
+        self._error: BaseException | None = None
+
+    # -- the caller's thread ---------------------------------------------------------
+
+    def complete(self) -> R:
+        """Cross, wait, and return the result or raise the error. Blocks the caller.
+
+        Whatever interrupts the wait (KeyboardInterrupt, an exception from a signal
+        handler or a job) cancels the call on the loop and waits a bounded time for
+        it to unwind before it goes on up. A second interrupt leaves at once.
+        """
+        # The interrupt may come at any instruction below, before the call is posted
+        # and after it has ended. What the call opened is never lost by that: results
+        # that own something on the loop give it back in their own finaliser.
+        try:
+            self._posted = True
+            self._run.submit(self)
+            self._wait()
+        except BaseException:
+            self._abandon()
+            raise
+        if self._error is not None:
+            # Taken out first: the traceback holds this frame, and the frame the call.
+            error, self._error = self._error, None
+            try:
+                raise error
+            finally:
+                del error
+        value, self._value = self._value, None
+        return cast(R, value)
+
+    def _wait(self) -> None:
+        acquire = self._wake.acquire
+        sliced = _SLICE > 0 and threading.current_thread() is threading.main_thread()
+        while True:
+            if sliced:
+                while not acquire(timeout=_SLICE):
+                    pass
+            else:
+                acquire()
+            while self._jobs:
+                self._serve(self._jobs.popleft())
+            if self._done:
+                return
+
+    def _serve(self, job: Job) -> None:
+        """Run a job for the loop. An Exception goes back to it, an interrupt goes up."""
+        try:
+            job.value = job.function()
+        except Exception as exc:
+            job.error = exc
+        if not self._run.post(job.answered):
+            raise LoopThreadError(
+                "the loop thread is not there any more to take this callback's result: "
+                "it died meanwhile, or the callback returned in a forked child"
+            )
+
+    def _abandon(self) -> None:
+        if not self._posted or self._done or not self._run.post(self.cancel, None):
+            return
+        give_up = time.monotonic() + UNWIND_LIMIT
+        while not self._done:
+            remaining = give_up - time.monotonic()
+            # Jobs that come now are not run (the user asked to stop): the task that
+            # asked for one is cancelled, and does not wait for the answer.
+            if remaining <= 0 or not self._wake.acquire(timeout=remaining):
+                return
+
+    # -- the loop thread -------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Start the task. Posted by ``LoopRun.submit``, hence in the caller's context."""
+        run = self._run
+        assert run.on_loop_thread()
+        run.posted.discard(self)
+        if self._done:
+            return
+        method, place = self._method, self._place
+        assert method is not None and place is not None
+        try:
+            target = place.admit(self)
+            _current.set(self)
+            main = self._main(method(target, *self._args, **self._kwargs))
+            if _EAGER:
+                # Runs up to its first suspension here and now. Without that, every
+                # call costs one more iteration of the loop.
+                task = asyncio.Task(main, loop=run.loop, eager_start=True)
+            else:
+                task = asyncio.Task(main, loop=run.loop)
+        except BaseException as exc:
+            # SystemExit too: what a user's code raises goes to its caller, and does
+            # not end the loop for all the others.
+            self._finish(exc)
+        else:
+            if not self._done:
+                self._task = task
+
+    async def _main(self, awaitable: Awaitable[R]) -> None:
+        # As a value, not as the task's own result: a StopIteration could not travel
+        # as one, and a SystemExit would end the loop.
+        try:
+            self._value = await awaitable
+        except BaseException as exc:
+            error: BaseException = self._cancelled or exc
+            if isinstance(error, RuntimeError) and isinstance(error.__cause__, StopIteration):
+                error = error.__cause__  # the user's own, which no coroutine lets pass (PEP 479)
+            self._finish(error)
+        else:
+            self._finish(None)
+
+    def _finish(self, error: BaseException | None) -> None:
+        if self._done:
+            return
+        if error is not None:
+            _clear_engine_frames(error)
+            self._error = error
+        place, self._place = self._place, None
+        # Let go on this thread of all that may belong to it.
+        self._method = self._task = None
+        self._args, self._kwargs = (), {}
+        if place is not None:
+            place.leave(self)
+        self._done = True
+        self._notify()
+
+    def _notify(self) -> None:
+        if self._wake.locked() and not self._run.exiting:
+            self._wake.release()
+
+    def cancel(self, reason: BaseException | None) -> None:
+        """Cancel the call, even one not yet begun; ``reason`` is what its caller gets."""
+        assert self._run.on_loop_thread()
+        if self._done:
+            return
+        self._cancelled = reason
+        if self._task is not None:
+            self._task.cancel()
+        else:
+            self._run.posted.discard(self)
+            self._finish(reason or asyncio.CancelledError())
+
+    def fail(self, error: BaseException) -> None:
+        """Wake the caller with ``error`` without waiting for the task: the loop is ending."""
+        self._run.posted.discard(self)
+        self._finish(error)
+
+    async def ask(self, function: Callable[P, A], /, *args: P.args, **kwargs: P.kwargs) -> A:
+        """Have the blocked caller run ``function``, in its thread and its context."""
+        if self._done:
+            raise LoopThreadError("the caller that could run this callback has gone on")
+        loop = asyncio.get_running_loop()
+        job = Job(functools.partial(function, *args, **kwargs), loop.create_future())
+        self._jobs.append(job)
+        self._notify()
+        await job.future
+        if job.error is not None:
+            error, job.error = job.error, None
+            try:
+                raise error
+            finally:
+                del error
+        return cast(A, job.value)
+
+    @property
+    def task(self) -> asyncio.Task[None] | None:
+        """The task that runs the call while it is suspended. Loop thread only."""
+        return self._task
+
+
+def _clear_engine_frames(error: BaseException) -> None:
+    """Empty the frames of the engine that ``error``'s traceback holds. Loop thread only.
+
+    The traceback goes to the caller. With the frames' variables in it, the caller
+    would drop the last references to objects of the loop's, from the wrong thread.
+    Lines and names stay, and so do the variables of the user's own frames.
+    """
+    todo, seen = [error], set()
+    while todo:
+        error = todo.pop()
+        if id(error) in seen:
+            continue
+        seen.add(id(error))
+        todo += [e for e in (error.__cause__, error.__context__) if e is not None]
+        tb = error.__traceback__
+        while tb is not None:
+            module = str(tb.tb_frame.f_globals.get("__name__", ""))
+            if module.partition(".")[0] in _ENGINE:
+                with contextlib.suppress(RuntimeError):  # this frame is still running
+                    tb.tb_frame.clear()
+            tb = tb.tb_next
+
+
+_ENGINE = frozenset({"aiohttp", "aiohappyeyeballs", "anyio", "asyncio", "syncclient", "uvloop"})
+
+
+async def in_caller(function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+    """Run ``function`` in the thread that is blocked on the running call, and await it.
+
+    For the code of users: thread-locals, database connections and context variables
+    are theirs, and it may call the session again. Any task started within the call
+    finds its way too, since tasks copy the context. Raises what ``function`` raises,
+    and LoopThreadError where no caller waits any more.
+    """
+    call = _current.get()
+    if call is None:
+        raise LoopThreadError("no caller is waiting who could run this callback")
+    return await call.ask(function, *args, **kwargs)

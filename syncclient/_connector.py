@@ -1,0 +1,310 @@
+"""How connections are made: descriptions, made in any thread and without an event loop.
+
+A Session turns the description it is given into a live pool on the loop thread, and again in
+a forked child. So one description serves any number of sessions, threads and processes.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl as ssl_module
+import warnings
+from collections.abc import Callable
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import aiohttp
+from yarl import URL
+
+from ._async import socks
+from ._async.connector import (
+    Pool,
+    PoolFactory,
+    PoolSettings,
+    PoolSnapshot,
+)
+from ._async.tcp import TCPPool, TCPSettings
+from ._checks import UNSET, Unset, address_family, count, local_address, seconds
+from ._resolver import ResolverLike, names_of
+from ._tls import SSLArgument, merge_ssl
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+T = TypeVar("T")
+
+
+class Ask(Protocol):
+    """Asks a session's live pool, on the loop thread; returns None while there is none."""
+
+    def __call__(self, question: Callable[[Pool], T], /) -> T | None:
+        """Return the answer. Blocks for one crossing."""
+        ...
+
+
+class BaseConnector:
+    """What all connectors have. A description: immutable, comparable, needs no event loop.
+
+    Two descriptions are equal when their parts are, and pickle where their parts do (an
+    ``ssl.SSLContext`` does not). Each session opens a pool of its own from the description
+    it is given. Sessions made with ``connector_owner=False`` and the *same* description,
+    or with another session's ``connector``, use one pool together; the last of them to close
+    closes it.
+    """
+
+    __slots__ = ("_ask", "_settings", "_token")
+    _settings: PoolSettings
+    _token: object
+    _ask: Ask | None
+
+    def __init__(self) -> None:
+        raise TypeError("BaseConnector is abstract: use TCPConnector, UnixConnector ...")
+
+    def _describe(
+        self, settings: PoolSettings, token: object = None, ask: Ask | None = None
+    ) -> None:
+        object.__setattr__(self, "_settings", settings)
+        #: Stands for the pool in ``connector_owner=False`` sessions.
+        object.__setattr__(self, "_token", token or object())
+        object.__setattr__(self, "_ask", ask)
+
+    @property
+    def limit(self) -> int:
+        """How many connections may be open at once; 0 is no limit."""
+        return self._settings.limit
+
+    @property
+    def limit_per_host(self) -> int:
+        """How many of them may go to one host (name, port and TLS); 0 is no limit."""
+        return self._settings.limit_per_host
+
+    @property
+    def force_close(self) -> bool:
+        """Whether each connection is closed after one exchange."""
+        return self._settings.force_close
+
+    @property
+    def keepalive_timeout(self) -> float | None:
+        """Seconds an unused connection is kept open; None is for as long as the server does."""
+        return self._settings.keepalive_timeout
+
+    def snapshot(self) -> PoolSnapshot:
+        """Return how many connections are open, idle and waited for at this moment.
+
+        Any thread may call it, on the ``connector`` of a session. Blocks for one crossing.
+
+        Raises:
+            RuntimeError: This is a description that no session has opened: a description has
+                no connections. Ask ``session.connector``.
+        """
+        if self._ask is None:
+            raise RuntimeError("only the connector of a session has connections: session.connector")
+        held = self._ask(_snapshot)
+        return PoolSnapshot(self.limit, self.limit_per_host) if held is None else held
+
+    def _factory(self, *, shared: bool = False) -> PoolFactory:
+        """Return what opens the pool on the loop; ``shared`` is ``connector_owner=False``."""
+        return PoolFactory(self._settings, self._token if shared else object())
+
+    def _bound(self, factory: PoolFactory, ask: Ask) -> Self:
+        """Return this description as the ``connector`` of the session that ``factory`` serves."""
+        return _described(type(self), self._settings, factory.token, ask)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"a connector is a description: make a new one with {name}=")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"a connector is a description: {name} cannot be deleted")
+
+    def __reduce__(self) -> tuple[Callable[..., BaseConnector], tuple[object, ...]]:
+        return _described, (type(self), self._settings)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, BaseConnector):
+            return NotImplemented
+        return type(self) is type(other) and self._settings == other._settings
+
+    def __hash__(self) -> int:
+        return hash(self._settings)
+
+    def __repr__(self) -> str:
+        settings = self._settings
+        parts = (
+            f"{field.name}={_shown(getattr(settings, field.name))}"
+            for field in fields(settings)
+            if getattr(settings, field.name) != field.default
+        )
+        return f"{type(self).__name__}({', '.join(parts)})"
+
+
+C = TypeVar("C", bound=BaseConnector)
+
+
+def _described(
+    cls: type[C], settings: PoolSettings, token: object = None, ask: Ask | None = None
+) -> C:
+    connector = cls.__new__(cls)
+    connector._describe(settings, token, ask)
+    return connector
+
+
+def _snapshot(pool: Pool) -> PoolSnapshot:
+    return pool.snapshot()
+
+
+def _shown(part: object) -> str:
+    if isinstance(part, ssl_module.SSLContext):
+        return "<SSLContext>"
+    if isinstance(part, bytes):
+        return f"Fingerprint({part!r})"
+    if isinstance(part, URL):
+        return repr(socks.shown(part))
+    return repr(part)
+
+
+class TCPConnector(BaseConnector):
+    """Connections over TCP: what a session uses unless it is told otherwise.
+
+    Args:
+        ssl: True verifies (certifi's authorities, or those that SSL_CERT_FILE and
+            SSL_CERT_DIR name), False does not, "system" verifies with the operating system's
+            trust store; or an ``ssl.SSLContext``, or a Fingerprint. A request's own ``ssl=``
+            goes first. ``verify_ssl``, ``ssl_context`` and ``fingerprint`` are older spellings.
+        use_dns_cache: Whether addresses are remembered, for ``ttl_dns_cache`` seconds (None is
+            for ever) and ``dns_cache_max_size`` names.
+        family: ``socket.AF_INET`` or ``AF_INET6`` to use only one of them.
+        local_addr: The (address, port) to connect from; port 0 lets the system choose.
+        resolver: See :mod:`syncclient`'s resolvers, ``{host: address}``, or any object with a
+            blocking ``resolve(host, port, family)``.
+        keepalive_timeout: Seconds an unused connection is kept, 15 by default; None keeps it
+            for as long as the server does.
+        force_close: Close each connection after one exchange.
+        limit: How many connections may be open at once; 0 is no limit.
+        limit_per_host: How many of them may go to one host; 0 is no limit.
+        enable_cleanup_closed: Drop TLS connections that the peer never closes. Of use on
+            Python before 3.12.8, ignored with a warning elsewhere.
+        timeout_ceil_threshold: Timeouts above so many seconds are rounded up to whole ones.
+        happy_eyeballs_delay: Seconds after which the next address is tried beside the last
+            (RFC 8305); None tries one after the other.
+        interleave: How many addresses of the first family are tried before the second one.
+        socket_factory: Makes the socket for an address; called on the loop thread, so it must
+            not block.
+        ssl_shutdown_timeout: Deprecated by aiohttp.
+
+    Raises:
+        TypeError, ValueError: An argument makes no sense; the message names it.
+    """
+
+    __slots__ = ()
+    _settings: TCPSettings
+
+    def __init__(
+        self,
+        *,
+        verify_ssl: bool = True,
+        fingerprint: bytes | None = None,
+        use_dns_cache: bool = True,
+        ttl_dns_cache: float | None = 10,
+        dns_cache_max_size: int = 1000,
+        family: int = socket.AF_UNSPEC,
+        ssl_context: ssl_module.SSLContext | None = None,
+        ssl: SSLArgument = True,
+        local_addr: tuple[str, int] | None = None,
+        resolver: ResolverLike = None,
+        keepalive_timeout: float | Unset | None = UNSET,
+        force_close: bool = False,
+        limit: int = 100,
+        limit_per_host: int = 0,
+        enable_cleanup_closed: bool = False,
+        timeout_ceil_threshold: float = 5,
+        happy_eyeballs_delay: float | None = 0.25,
+        interleave: int | None = None,
+        socket_factory: aiohttp.SocketFactoryType | None = None,
+        ssl_shutdown_timeout: float | Unset | None = UNSET,
+    ) -> None:
+        setting = merge_ssl(ssl, verify_ssl, ssl_context, fingerprint)
+        if enable_cleanup_closed and not _NEEDS_CLEANUP_CLOSED:
+            warnings.warn(
+                "enable_cleanup_closed is ignored: this Python closes TLS connections itself",
+                DeprecationWarning,
+                stacklevel=2,
+            )
+            enable_cleanup_closed = False
+        if ssl_shutdown_timeout is not UNSET:
+            warnings.warn(
+                "The ssl_shutdown_timeout parameter is deprecated "
+                "and will be removed in aiohttp 4.0",
+                DeprecationWarning,
+                stacklevel=2,
+            )
+        if socket_factory is not None and not callable(socket_factory):
+            raise TypeError(f"socket_factory must be callable, not {socket_factory!r}")
+        settings = TCPSettings(
+            **keeping(limit, limit_per_host, keepalive_timeout, force_close),
+            ssl=setting.fingerprint if isinstance(setting, aiohttp.Fingerprint) else setting,
+            use_dns_cache=bool(use_dns_cache),
+            ttl_dns_cache=seconds("ttl_dns_cache", ttl_dns_cache),
+            dns_cache_max_size=count("dns_cache_max_size", dns_cache_max_size, least=1),
+            family=address_family(family),
+            local_addr=local_address(local_addr),
+            resolver=names_of(resolver),
+            enable_cleanup_closed=enable_cleanup_closed,
+            timeout_ceil_threshold=seconds("timeout_ceil_threshold", timeout_ceil_threshold) or 0,
+            happy_eyeballs_delay=seconds("happy_eyeballs_delay", happy_eyeballs_delay),
+            interleave=None if interleave is None else count("interleave", interleave, least=1),
+            socket_factory=socket_factory,
+            ssl_shutdown_timeout=0
+            if isinstance(ssl_shutdown_timeout, Unset)
+            else seconds("ssl_shutdown_timeout", ssl_shutdown_timeout),
+        )
+        self._describe(settings)
+
+    @property
+    def family(self) -> int:
+        """The address family used; ``socket.AF_UNSPEC`` is either."""
+        return self._settings.family
+
+    @property
+    def use_dns_cache(self) -> bool:
+        """Whether addresses are remembered."""
+        return self._settings.use_dns_cache
+
+    def clear_dns_cache(self, host: str | None = None, port: int | None = None) -> None:
+        """Forget the addresses of ``host`` and ``port``, or all of them.
+
+        Any thread may call it, on the ``connector`` of a session. Blocks for one crossing.
+
+        Raises:
+            ValueError: Only one of the two was given.
+            RuntimeError: This is a description that no session has opened.
+        """
+        if (host is None) != (port is None):
+            raise ValueError("either both host and port or none of them are allowed")
+        if self._ask is None:
+            raise RuntimeError("only the connector of a session has a cache: session.connector")
+
+        def clear(pool: Pool) -> None:
+            if isinstance(pool, TCPPool):
+                pool.clear_dns_cache(host, port)
+
+        self._ask(clear)
+
+
+#: What aiohttp itself decides by; without its word, no cleaning up is asked of it.
+_NEEDS_CLEANUP_CLOSED = getattr(aiohttp.connector, "NEEDS_CLEANUP_CLOSED", False)
+
+
+def keeping(
+    limit: int, limit_per_host: int, keepalive_timeout: float | Unset | None, force_close: bool
+) -> dict[str, Any]:
+    """Return the settings that every kind of pool has, checked."""
+    if isinstance(keepalive_timeout, Unset):
+        keepalive_timeout = None if force_close else PoolSettings.keepalive_timeout
+    elif force_close and keepalive_timeout is not None:
+        raise ValueError("keepalive_timeout cannot be set if force_close is True")
+    return {
+        "limit": count("limit", limit),
+        "limit_per_host": count("limit_per_host", limit_per_host),
+        "keepalive_timeout": seconds("keepalive_timeout", keepalive_timeout),
+        "force_close": bool(force_close),
+    }

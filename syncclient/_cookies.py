@@ -1,0 +1,188 @@
+"""Cookie jars: made anywhere, kept on the loop thread.
+
+The live jar is aiohttp's, and once it is in use only the loop thread touches it, as it
+does for every request. The methods here cross over to it, so there is no lock that the
+loop might have to wait for. Files are read and written in the caller's thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import functools
+import os
+from collections.abc import Callable, Iterable, Iterator
+from http.cookies import BaseCookie, Morsel
+from typing import Any, Generic, TypeVar, cast
+
+import aiohttp
+from aiohttp.abc import AbstractCookieJar
+from yarl import URL
+
+from ._exceptions import SessionClosedError
+from ._loop_thread import default_loop_thread
+from ._portal import Portal
+from ._types import LooseCookies, StrOrURL
+
+R = TypeVar("R")
+J = TypeVar("J", bound=AbstractCookieJar)
+
+
+class BaseCookieJar(Generic[J]):
+    """What all cookie jars can do. Any thread may use one; each method crosses once."""
+
+    def __init__(self, live: J) -> None:
+        self._live = live
+        self._portal: Portal[Any] | None = None
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
+    def __len__(self) -> int:
+        return self._do(len)
+
+    def __iter__(self) -> Iterator[Morsel[str]]:
+        """Iterate over copies of the cookies, all taken in one crossing."""
+        return iter(self._do(copied_morsels))
+
+    def filter_cookies(self, request_url: StrOrURL) -> BaseCookie[str]:
+        """Return the cookies that a request to ``request_url`` would carry."""
+        url = URL(request_url)
+        return self._do(lambda jar: copy.deepcopy(jar.filter_cookies(url)))
+
+    def update_cookies(self, cookies: LooseCookies, response_url: StrOrURL = "") -> None:
+        """Set cookies as a response from ``response_url`` would; without it, for every host."""
+        url = URL(response_url)
+        self._do(lambda jar: jar.update_cookies(cookies, url))
+
+    def clear(self, predicate: Callable[[Morsel[str]], bool] | None = None) -> None:
+        """Remove all cookies, or those for which ``predicate``, run in this thread, is true."""
+        if predicate is None:
+            self._do(lambda jar: jar.clear())
+            return
+        doomed = {identity(morsel) for morsel in self if predicate(morsel)}
+        self._do(lambda jar: jar.clear(lambda morsel: identity(morsel) in doomed))
+
+    def clear_domain(self, domain: str) -> None:
+        """Remove the cookies of ``domain`` and its subdomains."""
+        self._do(lambda jar: jar.clear_domain(domain))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_live": self._do(copy.deepcopy), "_portal": None}
+
+    def _attach(self, portal: Portal[Any]) -> None:
+        """Cross by the door of a session that the jar was given to from now on."""
+        self._portal = portal
+
+    def _live_jar(self) -> AbstractCookieJar:
+        """Return the live jar for a session. Loop thread only."""
+        return self._live
+
+    def _do(self, operation: Callable[[J], R]) -> R:
+        """Run ``operation`` on the loop thread. Blocks for one crossing."""
+        portal = self._portal
+        if portal is not None and not portal.closed:
+            try:
+                return portal.call(_apply, operation, self._live)
+            except SessionClosedError:  # closed by another thread just now
+                self._portal = None
+        # Without a session the loop thread may have to start, and end, for this alone.
+        borrowed = Portal(default_loop_thread, object, _nothing_to_close, name="CookieJar")
+        try:
+            return borrowed.call(_apply, operation, self._live)
+        finally:
+            borrowed.close(functools.partial(SessionClosedError, "the cookie jar is busy"))
+
+
+class CookieJar(BaseCookieJar[aiohttp.CookieJar]):
+    """Cookies by the rules of RFC 6265, shared by the sessions it is given to.
+
+    Parameters:
+        unsafe: whether to accept cookies from hosts that are IP addresses.
+        quote_cookie: whether to quote values that need it.
+        treat_as_secure_origin: origins, such as ``http://localhost:8080``, that get
+            cookies marked Secure although they do not speak TLS.
+
+    Iteration yields copies of the cookies, as ``http.cookies.Morsel``. Any thread may
+    use a jar; each method blocks for one crossing to the loop thread. Source:
+    aiohttp.CookieJar, without ``loop``.
+    """
+
+    def __init__(
+        self,
+        *,
+        unsafe: bool = False,
+        quote_cookie: bool = True,
+        treat_as_secure_origin: StrOrURL | Iterable[StrOrURL] | None = None,
+    ) -> None:
+        live = aiohttp.CookieJar(
+            unsafe=unsafe,
+            quote_cookie=quote_cookie,
+            treat_as_secure_origin=treat_as_secure_origin,
+            loop=_NO_LOOP,
+        )
+        super().__init__(live)
+        self._unsafe = unsafe
+        self._quote_cookie = quote_cookie
+        self._treat_as_secure_origin = live.treat_as_secure_origin
+
+    @property
+    def unsafe(self) -> bool:
+        """Whether cookies from hosts that are IP addresses are accepted."""
+        return self._unsafe
+
+    @property
+    def quote_cookie(self) -> bool:
+        """Whether values that need it are quoted."""
+        return self._quote_cookie
+
+    @property
+    def treat_as_secure_origin(self) -> frozenset[URL]:
+        """Origins that get cookies marked Secure although they do not speak TLS."""
+        return self._treat_as_secure_origin
+
+    def save(self, file_path: str | os.PathLike[str]) -> None:
+        """Write the cookies to a file that only its owner may read, in aiohttp's JSON format."""
+        self._do(copy.deepcopy).save(os.fspath(file_path))
+
+    def load(self, file_path: str | os.PathLike[str]) -> None:
+        """Replace the cookies by those of a file that ``save``, or aiohttp's, wrote.
+
+        Raises OSError, ValueError or pickle.UnpicklingError where the file is missing
+        or malformed; the jar is then as it was.
+        """
+        loaded = self._do(copy.deepcopy)
+        loaded.load(os.fspath(file_path))
+        self._do(lambda jar: jar.__dict__.update(loaded.__dict__))
+
+
+class DummyCookieJar(BaseCookieJar[aiohttp.DummyCookieJar]):
+    """A jar that keeps nothing, for sessions without cookies. Source: aiohttp.DummyCookieJar."""
+
+    def __init__(self) -> None:
+        super().__init__(aiohttp.DummyCookieJar(loop=_NO_LOOP))
+
+
+class _NoLoop:
+    """Stands for the loop that aiohttp's jars want, and do nothing with but keep it."""
+
+
+_NO_LOOP = cast(asyncio.AbstractEventLoop, _NoLoop())
+
+
+async def _apply(resident: object, operation: Callable[[J], R], live: J) -> R:
+    return operation(live)
+
+
+async def _nothing_to_close(resident: object) -> None:
+    pass
+
+
+def copied_morsels(jar: AbstractCookieJar) -> list[Morsel[str]]:
+    """Return copies of the cookies in ``jar``, which the caller may keep."""
+    return [copy.copy(morsel) for morsel in jar]
+
+
+def identity(morsel: Morsel[str]) -> tuple[str, str, str]:
+    """Return what tells a cookie from all others (RFC 6265, section 5.3)."""
+    return morsel["domain"], morsel["path"], morsel.key

@@ -1,0 +1,105 @@
+"""The errors a user can meet.
+
+aiohttp's own classes are re-exported, the very same objects, so that
+``except aiohttp.ClientError`` keeps working during a migration. Ours stand
+below them, and only where aiohttp has none::
+
+    Exception
+     └─ ClientError
+         ├─ LoopThreadError (RuntimeError)         the loop thread could not start, or died
+         ├─ BlockingCallError (RuntimeError)       a blocking call on the loop thread itself
+         ├─ SessionClosedError (RuntimeError)      used after, or cut short by, close()
+         └─ ClientConnectionError
+             └─ ServerConnectionError
+                 └─ ServerTimeoutError (TimeoutError)
+                     ├─ TotalTimeoutError          ClientTimeout.total
+                     ├─ ConnectionTimeoutError
+                     │   ├─ ConnectTimeoutError    ClientTimeout.connect, .sock_connect
+                     │   └─ PoolTimeoutError       the same, spent waiting for a free connection
+                     └─ SocketTimeoutError
+                         └─ ReadTimeoutError       ClientTimeout.sock_read
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiohttp import (
+    ClientError,
+    ConnectionTimeoutError,
+    ServerTimeoutError,
+    SocketTimeoutError,
+)
+
+
+class SessionClosedError(ClientError, RuntimeError):
+    """The session was closed before the call, or while it was under way.
+
+    A RuntimeError too, since that is what aiohttp raises for it.
+    """
+
+
+class LoopThreadError(ClientError, RuntimeError):
+    """The loop thread could not be started, has died, or belongs to another process."""
+
+
+class BlockingCallError(ClientError, RuntimeError):
+    """A blocking call was made on the loop thread, where it could only wait for itself."""
+
+
+class TimeoutDetails(ServerTimeoutError):
+    """What every timeout of ours tells: the phase, the limit, the time spent, the request."""
+
+    #: How the limit that ran out is called where the user set it.
+    limit_name = "timeout"
+
+    def __init__(
+        self, *, phase: str, limit: float | None, elapsed: float, method: str, url: str
+    ) -> None:
+        self.phase = phase
+        self.limit = limit
+        self.elapsed = elapsed
+        self.method = method
+        self.url = url
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        limit = "" if self.limit is None else f" ({self.limit_name} is {self.limit:g} s)"
+        return (
+            f"{self.method} {self.url} timed out after {self.elapsed:.3g} s while {self.phase}{limit}"
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The default calls the class with .args, and ours takes keywords only.
+        return _rebuild_timeout, (type(self), dict(self.__dict__))
+
+
+def _rebuild_timeout(cls: type[TimeoutDetails], state: dict[str, Any]) -> TimeoutDetails:
+    error = cls.__new__(cls)
+    error.__dict__.update(state)
+    error.args = (str(error),)
+    return error
+
+
+class TotalTimeoutError(TimeoutDetails):
+    """The whole request took longer than ``ClientTimeout.total``."""
+
+    limit_name = "timeout.total"
+
+
+class ConnectTimeoutError(TimeoutDetails, ConnectionTimeoutError):
+    """No connection was made within ``ClientTimeout.connect`` or ``.sock_connect``."""
+
+    limit_name = "timeout.connect"
+
+
+class PoolTimeoutError(TimeoutDetails, ConnectionTimeoutError):
+    """Every connection the connector allows was in use until the timeout ran out."""
+
+    limit_name = "timeout.connect"
+
+
+class ReadTimeoutError(TimeoutDetails, SocketTimeoutError):
+    """The server sent nothing for ``ClientTimeout.sock_read`` seconds."""
+
+    limit_name = "timeout.sock_read"

@@ -1,0 +1,51 @@
+"""The values that cross between the threads. Immutable, so that both sides may hold them."""
+
+from __future__ import annotations
+
+from http.cookies import SimpleCookie
+from typing import NamedTuple
+
+from aiohttp import HttpVersion, RequestInfo
+from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
+
+#: Headers whose values are secrets.
+SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
+
+
+class Head(NamedTuple):
+    """All there is of a response before its body. A tuple, since one is made per request."""
+
+    method: str
+    url: URL
+    real_url: URL
+    status: int
+    reason: str | None
+    version: HttpVersion | None
+    headers: CIMultiDictProxy[str]
+    raw_headers: tuple[tuple[bytes, bytes], ...]
+    request_info: RequestInfo
+    cookies: SimpleCookie | None
+    history: tuple[Head, ...]
+
+
+class Reply(NamedTuple):
+    """A head, and the body where that had arrived with it."""
+
+    head: Head
+    body: bytes | None
+
+
+def redacted_url(url: URL) -> str:
+    """Return ``url`` as text for a message: without the credentials it may hold."""
+    if url.raw_user is None and url.raw_password is None:
+        return str(url)
+    return str(url.with_user(None))
+
+
+def redacted_headers(headers: CIMultiDictProxy[str] | CIMultiDict[str]) -> CIMultiDict[str]:
+    """Return a copy of ``headers`` for a message: without the secrets they may hold."""
+    return CIMultiDict(
+        (name, "[redacted]" if name.lower() in SECRET_HEADERS else value)
+        for name, value in headers.items()
+    )

@@ -1,0 +1,563 @@
+"""Session: the blocking face of the async client."""
+
+from __future__ import annotations
+
+import json as jsonlib
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, cast
+
+from aiohttp import BasicAuth, ClientTimeout, HttpVersion, HttpVersion11, TraceConfig, hdrs
+from aiohttp.client_middlewares import ClientMiddlewareType
+from aiohttp.typedefs import Query
+from multidict import CIMultiDict, istr
+from yarl import URL
+
+from . import _fork as _fork  # installs the fork and exit hooks
+from ._async.connector import Pool
+from ._async.session import AsyncSession
+from ._checks import UNSET, Unset
+from ._connector import BaseConnector
+from ._cookies import BaseCookieJar, CookieJar
+from ._exceptions import SessionClosedError
+from ._loop_thread import LoopThread, default_loop_thread, refuse_patched_threads
+from ._portal import Portal
+from ._request import (
+    Auth,
+    Prepared,
+    authorization,
+    check_body,
+    check_method,
+    check_timeout,
+    check_url,
+    header_items,
+    merge_headers,
+)
+from ._response import CharsetResolver, Response, call_site
+from ._tls import SSLArgument, merge_ssl
+from ._transports import check_connector
+from ._types import JSONEncoder, LooseCookies, LooseHeaders, StrOrURL, Timeout
+
+if TYPE_CHECKING:
+    from typing_extensions import Never, Self, Unpack
+
+T = TypeVar("T")
+
+#: As aiohttp's: five minutes for everything, thirty seconds to connect.
+DEFAULT_TIMEOUT = ClientTimeout(total=5 * 60, sock_connect=30)
+
+RaiseForStatus = bool | Callable[[Response], object]
+
+#: Keywords of requests and httpx, and what to write here.
+_REQUEST_TWINS = {
+    "cert": "ssl=context, an ssl.SSLContext after load_cert_chain(...)",
+    "content": "data=",
+    "files": "data=, a dict or a FormData with open files in it",
+    "follow_redirects": "allow_redirects=",
+    "hooks": "trace_configs= or middlewares= of the session",
+    "proxies": "proxy=, or trust_env=True of the session for the environment's",
+    "stream": "nothing: a body stays on the wire until it is read",
+    "verify": "ssl=False, or ssl=context for a CA of your own",
+}
+
+_SESSION_TWINS = {
+    "cert": "Session(connector=TCPConnector(ssl=context))",
+    "cookies": "cookie_jar",
+    "hooks": "trace_configs or middlewares",
+    "max_redirects": "max_redirects= of a request",
+    "mount": "Session(connector=...)",
+    "params": "params= of a request",
+    "prepare_request": "request(), which prepares and sends",
+    "proxies": "Session(proxy=...), or trust_env=True for the environment's",
+    "send": "request()",
+    "stream": "get(): a body stays on the wire until it is read",
+    "verify": "Session(connector=TCPConnector(ssl=...)), or ssl= of a request",
+}
+
+
+class RequestOptions(TypedDict, total=False):
+    """The keywords of a request; ``Session.request`` says what each one means."""
+
+    params: Query
+    data: Any
+    json: Any
+    cookies: LooseCookies | None
+    headers: LooseHeaders | None
+    skip_auto_headers: Iterable[str] | None
+    auth: Auth
+    allow_redirects: bool
+    max_redirects: int
+    compress: str | bool | None
+    chunked: bool | None
+    expect100: bool
+    raise_for_status: RaiseForStatus | None
+    read_until_eof: bool
+    proxy: StrOrURL | None
+    proxy_auth: BasicAuth | None
+    timeout: Timeout | Unset
+    verify_ssl: bool | None
+    fingerprint: bytes | None
+    ssl_context: Any
+    ssl: SSLArgument
+    server_hostname: str | None
+    proxy_headers: LooseHeaders | None
+    trace_request_ctx: object
+    read_bufsize: int | None
+    auto_decompress: bool | None
+    max_line_size: int | None
+    max_field_size: int | None
+    max_headers: int | None
+    middlewares: Sequence[ClientMiddlewareType] | None
+
+
+class Session:
+    """A blocking HTTP client with a connection pool and cookies of its own.
+
+    Making one costs nothing: the loop thread starts with its first request. Any number
+    of threads may share a session. Close it, best by a ``with`` block: afterwards no
+    task, socket or thread of it is left. After a fork it goes on in the child with its
+    settings and cookies, on connections of the child's own.
+
+    Args:
+        base_url: what relative URLs are joined to; must end in a slash.
+        connector: how connections are made: TCPConnector(...), UnixConnector(path) ...
+        cookies: cookies to begin with, sent to every host.
+        headers: headers of every request.
+        proxy: URL of the proxy for every request.
+        proxy_auth: BasicAuth for it.
+        skip_auto_headers: names of headers not to be added by themselves.
+        auth: BasicAuth or (login, password) for every request; with a ``base_url``,
+            for those to its origin.
+        json_serialize: what turns ``json=`` into str or bytes, in the caller's thread.
+        json_serialize_bytes: the same, and goes before it.
+        version: the HTTP version to speak.
+        cookie_jar: where cookies are kept; None makes a CookieJar.
+        connector_owner: False leaves the connector open when the session closes.
+        raise_for_status: whether a status of 400 or above raises ClientResponseError;
+            or a function that is given each Response in the caller's thread.
+        timeout: a ClientTimeout, or the seconds that a request with its body may take;
+            None or 0 for no limit. The default is 300 s, 30 s of them to connect.
+        auto_decompress: whether bodies are decompressed.
+        trust_env: whether proxies and .netrc of the environment are used.
+        requote_redirect_url: whether Location headers are quoted anew.
+        trace_configs: aiohttp.TraceConfig objects.
+        read_bufsize: bytes of a body to hold before the server is made to wait (half of it).
+        max_line_size: bytes that the status line may have.
+        max_field_size: bytes that one header may have.
+        max_headers: how many headers a response may have.
+        fallback_charset_resolver: ``(response, body) -> encoding``, in the caller's thread,
+            for bodies that do not name their charset.
+        middlewares: aiohttp client middlewares.
+        loop_thread: whose event loop to use; None is the one that all sessions share.
+
+    Source: aiohttp.ClientSession, without ``loop`` and the deprecated or loop-bound
+    ``read_timeout``, ``conn_timeout``, ``request_class``, ``response_class``,
+    ``ws_response_class`` and ``ssl_shutdown_timeout``.
+    """
+
+    def __init__(
+        self,
+        base_url: StrOrURL | None = None,
+        *,
+        connector: BaseConnector | None = None,
+        cookies: LooseCookies | None = None,
+        headers: LooseHeaders | None = None,
+        proxy: StrOrURL | None = None,
+        proxy_auth: BasicAuth | None = None,
+        skip_auto_headers: Iterable[str] | None = None,
+        auth: Auth = None,
+        json_serialize: JSONEncoder = jsonlib.dumps,
+        json_serialize_bytes: Callable[[Any], bytes] | None = None,
+        version: HttpVersion = HttpVersion11,
+        cookie_jar: BaseCookieJar[Any] | None = None,
+        connector_owner: bool = True,
+        raise_for_status: RaiseForStatus = False,
+        timeout: Timeout | Unset = UNSET,
+        auto_decompress: bool = True,
+        trust_env: bool = False,
+        requote_redirect_url: bool = True,
+        trace_configs: Sequence[TraceConfig] | None = None,
+        read_bufsize: int = 2**18,
+        max_line_size: int = 8190,
+        max_field_size: int = 8190,
+        max_headers: int = 128,
+        fallback_charset_resolver: CharsetResolver = lambda response, body: "utf-8",
+        middlewares: Sequence[ClientMiddlewareType] = (),
+        loop_thread: LoopThread | None = None,
+        **misspelt: Never,
+    ) -> None:
+        _refuse_misspelt("Session", misspelt)
+        refuse_patched_threads()
+        self._base_url = None if base_url is None else _check_base_url(base_url)
+        connector = check_connector(connector)
+        if cookie_jar is None:
+            cookie_jar = CookieJar()
+        elif not isinstance(cookie_jar, BaseCookieJar):
+            raise TypeError(
+                "cookie_jar must be a syncclient.CookieJar or DummyCookieJar, "
+                f"not {type(cookie_jar).__module__}.{type(cookie_jar).__qualname__}"
+            )
+        self._cookie_jar = cookie_jar
+        self._headers = CIMultiDict(header_items(headers or ()))
+        self._skip_auto_headers = frozenset(istr(name) for name in skip_auto_headers or ())
+        self._auth = auth
+        self._authorization = None if auth is None else authorization(auth)
+        self._json_serialize = json_serialize_bytes or json_serialize
+        self._raise_for_status = raise_for_status
+        self._timeout = check_timeout(timeout, DEFAULT_TIMEOUT)
+        self._charset_resolver = fallback_charset_resolver
+        self._connector_owner = connector_owner
+        #: What the engine's session is made of; ``headers`` and ``auth`` are merged here.
+        self._options: dict[str, Any] = {
+            "proxy": proxy,
+            "proxy_auth": proxy_auth,
+            "skip_auto_headers": self._skip_auto_headers,
+            "version": version,
+            "auto_decompress": auto_decompress,
+            "trust_env": trust_env,
+            "requote_redirect_url": requote_redirect_url,
+            "trace_configs": list(trace_configs or ()),
+            "read_bufsize": read_bufsize,
+            "max_line_size": max_line_size,
+            "max_field_size": max_field_size,
+            "max_headers": max_headers,
+            "middlewares": tuple(middlewares),
+        }
+        self._loop_thread = loop_thread or default_loop_thread
+        self._opened_at = call_site()
+        factory = connector._factory(shared=not connector_owner)
+        # Neither this nor the connector refers to the session, which a finaliser closes.
+        self._portal = Portal(
+            self._loop_thread,
+            partial(
+                AsyncSession,
+                connector=factory,
+                cookie_jar=cookie_jar._live_jar,
+                cookies=cookies,
+                options=self._options,
+            ),
+            AsyncSession.aclose,
+            name=repr(self),
+        )
+        self._connector = connector._bound(factory, partial(_ask_pool, self._portal))
+        cookie_jar._attach(self._portal)
+
+    # -- requests --------------------------------------------------------------------
+
+    def request(
+        self,
+        method: str,
+        url: StrOrURL,
+        *,
+        params: Query = None,
+        data: Any = None,
+        json: Any = None,
+        cookies: LooseCookies | None = None,
+        headers: LooseHeaders | None = None,
+        skip_auto_headers: Iterable[str] | None = None,
+        auth: Auth = None,
+        allow_redirects: bool = True,
+        max_redirects: int = 10,
+        compress: str | bool | None = None,
+        chunked: bool | None = None,
+        expect100: bool = False,
+        raise_for_status: RaiseForStatus | None = None,
+        read_until_eof: bool = True,
+        proxy: StrOrURL | None = None,
+        proxy_auth: BasicAuth | None = None,
+        timeout: Timeout | Unset = UNSET,
+        verify_ssl: bool | None = None,
+        fingerprint: bytes | None = None,
+        ssl_context: Any = None,
+        ssl: SSLArgument = True,
+        server_hostname: str | None = None,
+        proxy_headers: LooseHeaders | None = None,
+        trace_request_ctx: object = None,
+        read_bufsize: int | None = None,
+        auto_decompress: bool | None = None,
+        max_line_size: int | None = None,
+        max_field_size: int | None = None,
+        max_headers: int | None = None,
+        middlewares: Sequence[ClientMiddlewareType] | None = None,
+        **misspelt: Never,
+    ) -> Response:
+        """Send a request and return its response as soon as the head is here.
+
+        Blocks the caller; any thread but the loop thread may call it. Woken by the head,
+        a timeout, an error, an interrupt, or the session's closing.
+
+        Args:
+            method: ``"GET"``, ``"POST"`` ...
+            url: absolute, or relative to the session's ``base_url``.
+            params: a dict, MultiDict, pairs or str to add to the URL's query.
+            data: the body: bytes, str, a dict or pairs (sent as a form), FormData.
+            json: what ``json_serialize`` turns into the body; excludes ``data``.
+            cookies: cookies of this request, beside those of the jar.
+            headers: headers of this request; they override the session's.
+            skip_auto_headers: names of headers not to be added by themselves.
+            auth: BasicAuth or (login, password); overrides the session's.
+            allow_redirects: whether to follow redirects.
+            max_redirects: how many of them; 0 sets no limit.
+            compress: ``"deflate"``, ``"gzip"``, True for deflate: how to compress the body.
+            chunked: True sends the body in chunks.
+            expect100: whether to wait for ``100 Continue`` before the body is sent.
+            raise_for_status: overrides the session's; None is the session's.
+            read_until_eof: whether a body of unknown length lasts until the connection ends.
+            proxy: URL of the proxy.
+            proxy_auth: BasicAuth for it.
+            timeout: a ClientTimeout, or seconds for everything, the body included; None
+                or 0 for no limit. Without it, the session's.
+            ssl: True verifies the certificate, False does not; "system", an SSLContext
+                or a Fingerprint say how.
+            verify_ssl: deprecated spelling of ``ssl=False``.
+            fingerprint: deprecated spelling of ``ssl=Fingerprint(...)``.
+            ssl_context: deprecated spelling of ``ssl=context``.
+            server_hostname: the name to verify the certificate against.
+            proxy_headers: headers for the proxy.
+            trace_request_ctx: an object for the callbacks of ``trace_configs``.
+            read_bufsize, auto_decompress, max_line_size, max_field_size, max_headers,
+            middlewares: override the session's; None is the session's.
+
+        Raises:
+            TypeError, ValueError, InvalidURL: an argument is wrong; nothing was sent.
+            ClientError: the request failed; its subclass says how.
+            SessionClosedError: the session is closed, or was while this waited.
+
+        Source: aiohttp.ClientSession.request.
+        """
+        _refuse_misspelt("a request", misspelt)
+        target = check_url(url, self._base_url, params)
+        merged = merge_headers(self._headers, headers)
+        self._authorize(auth, merged, target)
+        options: dict[str, Any] = {}
+        if merged:
+            options["headers"] = merged
+        if data is not None or json is not None:
+            skip = self._skip_auto_headers.union(skip_auto_headers or ())
+            options["data"] = check_body(data, json, self._json_serialize, merged, skip)
+            options["headers"] = merged
+        if not allow_redirects:
+            options["allow_redirects"] = False
+        if not (ssl is True and verify_ssl is ssl_context is fingerprint is None):
+            options["ssl"] = merge_ssl(ssl, verify_ssl, ssl_context, fingerprint, stacklevel=3)
+        if proxy_headers is not None:
+            options["proxy_headers"] = CIMultiDict(header_items(proxy_headers, "proxy_headers"))
+        for name, value in (
+            ("cookies", cookies),
+            ("skip_auto_headers", skip_auto_headers),
+            ("compress", compress),
+            ("chunked", chunked),
+            ("proxy", proxy),
+            ("proxy_auth", proxy_auth),
+            ("server_hostname", server_hostname),
+            ("trace_request_ctx", trace_request_ctx),
+            ("read_bufsize", read_bufsize),
+            ("auto_decompress", auto_decompress),
+            ("max_line_size", max_line_size),
+            ("max_field_size", max_field_size),
+            ("max_headers", max_headers),
+            ("middlewares", middlewares),
+        ):
+            if value is not None:
+                options[name] = value
+        if max_redirects != 10:
+            options["max_redirects"] = max_redirects
+        if expect100:
+            options["expect100"] = True
+        if not read_until_eof:
+            options["read_until_eof"] = False
+        prepared = Prepared(
+            check_method(method), target, check_timeout(timeout, self._timeout), options
+        )
+        reply, remote = self._portal.open(AsyncSession.request, *prepared)
+        response = Response(reply, remote, self._charset_resolver)
+        checked = self._raise_for_status if raise_for_status is None else raise_for_status
+        if checked is True:
+            response.raise_for_status()
+        elif checked is not False:
+            checked(response)
+        return response
+
+    def get(self, url: StrOrURL, **options: Unpack[RequestOptions]) -> Response:
+        """Send a GET request. Blocks until the head of the response is here; see ``request``."""
+        return self.request(hdrs.METH_GET, url, **options)
+
+    def options(self, url: StrOrURL, **options: Unpack[RequestOptions]) -> Response:
+        """Send an OPTIONS request. Blocks until the head of the response is here; see ``request``."""
+        return self.request(hdrs.METH_OPTIONS, url, **options)
+
+    def head(self, url: StrOrURL, **options: Unpack[RequestOptions]) -> Response:
+        """Send a HEAD request, without following redirects unless told to. See ``request``."""
+        options.setdefault("allow_redirects", False)
+        return self.request(hdrs.METH_HEAD, url, **options)
+
+    def post(self, url: StrOrURL, **options: Unpack[RequestOptions]) -> Response:
+        """Send a POST request. Blocks until the head of the response is here; see ``request``."""
+        return self.request(hdrs.METH_POST, url, **options)
+
+    def put(self, url: StrOrURL, **options: Unpack[RequestOptions]) -> Response:
+        """Send a PUT request. Blocks until the head of the response is here; see ``request``."""
+        return self.request(hdrs.METH_PUT, url, **options)
+
+    def patch(self, url: StrOrURL, **options: Unpack[RequestOptions]) -> Response:
+        """Send a PATCH request. Blocks until the head of the response is here; see ``request``."""
+        return self.request(hdrs.METH_PATCH, url, **options)
+
+    def delete(self, url: StrOrURL, **options: Unpack[RequestOptions]) -> Response:
+        """Send a DELETE request. Blocks until the head of the response is here; see ``request``."""
+        return self.request(hdrs.METH_DELETE, url, **options)
+
+    def _authorize(self, auth: Auth, headers: CIMultiDict[str], url: URL) -> None:
+        """Put the credentials meant for ``url`` into ``headers``."""
+        if auth is not None:
+            if hdrs.AUTHORIZATION in headers:
+                raise ValueError("auth cannot be combined with an Authorization header")
+            if url.raw_user is not None or url.raw_password is not None:
+                raise ValueError("auth cannot be combined with credentials in the URL")
+            headers[hdrs.AUTHORIZATION] = authorization(auth)
+        elif (
+            self._authorization is not None
+            and hdrs.AUTHORIZATION not in headers
+            and url.raw_user is None
+            and (self._base_url is None or self._base_url.origin() == url.origin())
+        ):
+            headers[hdrs.AUTHORIZATION] = self._authorization
+
+    # -- closing ---------------------------------------------------------------------
+
+    def close(self, *, grace: float = 0.0) -> None:
+        """Close all that is open through this session. Blocks; may be called again.
+
+        Calls of other threads that are still in flight after ``grace`` seconds get
+        SessionClosedError. An interrupt ends the wait; the closing goes on without it.
+        """
+        self._portal.close(partial(SessionClosedError, f"{self!r} was closed"), grace=grace)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        portal: Portal[AsyncSession] | None = self.__dict__.get("_portal")
+        if portal is None or portal.closed or not portal.leased:
+            return
+        portal.abandon(partial(SessionClosedError, "the session was dropped without close()"))
+        warnings.warn(
+            f"unclosed session dropped; it was made at {self._opened_at}: "
+            "use it in a with block, or call close()",
+            ResourceWarning,
+            source=self,
+            stacklevel=2,
+        )
+
+    def __repr__(self) -> str:
+        return "<Session>" if self._base_url is None else f"<Session {self._base_url}>"
+
+    # -- settings --------------------------------------------------------------------
+
+    @property
+    def closed(self) -> bool:
+        """Whether ``close`` was called."""
+        return self._portal.closed
+
+    @property
+    def headers(self) -> CIMultiDict[str]:
+        """The headers of every request; changes apply from the next request on."""
+        return self._headers
+
+    @property
+    def skip_auto_headers(self) -> frozenset[istr]:
+        """Names of headers that are not added by themselves."""
+        return self._skip_auto_headers
+
+    @property
+    def auth(self) -> Auth:
+        """The credentials of every request."""
+        return self._auth
+
+    @property
+    def timeout(self) -> ClientTimeout:
+        """The timeouts of requests that set none."""
+        return self._timeout
+
+    @property
+    def cookie_jar(self) -> BaseCookieJar[Any]:
+        """The cookies. Its methods block for a crossing."""
+        return self._cookie_jar
+
+    @property
+    def connector(self) -> BaseConnector:
+        """How connections are made."""
+        return self._connector
+
+    @property
+    def connector_owner(self) -> bool:
+        """Whether the connector is closed with the session."""
+        return self._connector_owner
+
+    @property
+    def json_serialize(self) -> JSONEncoder:
+        """What turns ``json=`` into text."""
+        return self._json_serialize
+
+    @property
+    def raise_for_status(self) -> RaiseForStatus:
+        """Whether a status of 400 or above raises."""
+        return self._raise_for_status
+
+    @property
+    def version(self) -> HttpVersion:
+        """The HTTP version spoken."""
+        return cast(HttpVersion, self._options["version"])
+
+    @property
+    def auto_decompress(self) -> bool:
+        """Whether bodies are decompressed."""
+        return cast(bool, self._options["auto_decompress"])
+
+    @property
+    def trust_env(self) -> bool:
+        """Whether proxies and .netrc of the environment are used."""
+        return cast(bool, self._options["trust_env"])
+
+    @property
+    def requote_redirect_url(self) -> bool:
+        """Whether Location headers are quoted anew."""
+        return cast(bool, self._options["requote_redirect_url"])
+
+    @property
+    def trace_configs(self) -> list[TraceConfig]:
+        """The TraceConfigs of every request."""
+        return cast("list[TraceConfig]", self._options["trace_configs"])
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name):
+            hint = f"; here it is {_SESSION_TWINS[name]}" if name in _SESSION_TWINS else ""
+            raise AttributeError(f"Session has no attribute {name!r}{hint}", name=name, obj=self)
+
+
+def _ask_pool(portal: Portal[AsyncSession], question: Callable[[Pool], T]) -> T | None:
+    return portal.call(AsyncSession.ask_pool, question) if portal.leased else None
+
+
+def _check_base_url(base_url: StrOrURL) -> URL:
+    url = check_url(base_url, None, None)
+    if not url.path.endswith("/"):
+        raise ValueError(f"base_url must end in a slash: write {str(url) + '/'!r}")
+    return url
+
+
+def _refuse_misspelt(what: str, keywords: dict[str, Never]) -> None:
+    for name in keywords:
+        hint = f"; write {_REQUEST_TWINS[name]}" if name in _REQUEST_TWINS else ""
+        raise TypeError(f"{what} takes no keyword {name!r}{hint}")

@@ -1,0 +1,91 @@
+"""The ``ssl=`` argument: what it may be, its older spellings, and the system's trust store."""
+
+from __future__ import annotations
+
+import functools
+import ssl as ssl_module
+import warnings
+from typing import Literal, TypeAlias
+
+from aiohttp import Fingerprint
+
+from ._types import SSLSetting
+
+#: What ``ssl=`` takes. True verifies, against certifi's authorities or those that
+#: SSL_CERT_FILE and SSL_CERT_DIR name; "system" against the operating system's.
+SSLArgument: TypeAlias = ssl_module.SSLContext | bool | Fingerprint | Literal["system"] | None
+
+
+def merge_ssl(
+    ssl: SSLArgument,
+    verify_ssl: bool | None = None,
+    ssl_context: ssl_module.SSLContext | None = None,
+    fingerprint: bytes | None = None,
+    *,
+    stacklevel: int = 2,
+) -> SSLSetting:
+    """Return the one setting that ``ssl`` and its three older spellings amount to.
+
+    Args:
+        stacklevel: Which line a DeprecationWarning points at, counted as warnings.warn()
+            would count it in the function that calls this one.
+
+    Raises:
+        ValueError: More than one of the four says something.
+        TypeError: One of them is of a type that none of them takes.
+        ImportError: ``ssl="system"`` without truststore.
+    """
+    if verify_ssl is not False and ssl_context is None and fingerprint is None:
+        return ssl if ssl is True or ssl is False else _setting(ssl)
+    setting: SSLArgument = ssl
+    for name, instead, value in (
+        ("verify_ssl", "ssl=False", False if verify_ssl is False else None),
+        ("ssl_context", "ssl=context", ssl_context),
+        ("fingerprint", "ssl=Fingerprint(fingerprint)", fingerprint),
+    ):
+        if value is None:
+            continue
+        warnings.warn(
+            f"{name} is deprecated, use {instead} instead",
+            DeprecationWarning,
+            stacklevel=stacklevel + 1,
+        )
+        if setting is not True and setting is not None:
+            raise ValueError(
+                "verify_ssl, ssl_context, fingerprint and ssl parameters are mutually exclusive"
+            )
+        setting = Fingerprint(value) if isinstance(value, bytes) else value
+    return _setting(setting)
+
+
+def _setting(ssl: SSLArgument) -> SSLSetting:
+    if ssl is None:
+        return True
+    if isinstance(ssl, (bool, ssl_module.SSLContext, Fingerprint)):
+        return ssl
+    if ssl == "system":
+        return system_context()
+    raise TypeError(
+        'ssl must be True, False, "system", an ssl.SSLContext or a Fingerprint, '
+        f"not {type(ssl).__name__}"
+    )
+
+
+@functools.cache
+def system_context() -> ssl_module.SSLContext:
+    """Return the context that verifies with the operating system's trust store.
+
+    Made once per process. Safe from any thread.
+
+    Raises:
+        ImportError: truststore, which reads that store, is not installed.
+    """
+    try:
+        import truststore
+    except ImportError as exc:
+        raise ImportError(
+            "ssl=\"system\" needs truststore: pip install 'syncclient[system-certs]'"
+        ) from exc
+    context = truststore.SSLContext(ssl_module.PROTOCOL_TLS_CLIENT)
+    context.set_alpn_protocols(["http/1.1"])
+    return context

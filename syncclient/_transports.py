@@ -1,0 +1,239 @@
+"""Connectors for other ways than plain TCP: SOCKS proxies, Unix sockets, named pipes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, TypedDict
+from urllib.parse import unquote
+
+import aiohttp
+from yarl import URL
+
+from ._async import socks
+from ._async.connector import PipeSettings, UnixSettings
+from ._async.tcp import SocksSettings
+from ._checks import UNSET, Unset
+from ._connector import BaseConnector, TCPConnector, keeping
+from ._resolver import ResolverLike
+from ._tls import SSLArgument
+from ._types import StrOrURL
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+#: The C library refuses a longer one with a message that names neither path nor limit.
+_UNIX_PATH_MAX = 103 if sys.platform == "darwin" else 107
+
+_ON_WINDOWS = os.name == "nt"
+
+
+class TCPOptions(TypedDict, total=False):
+    """What SocksConnector takes beside the proxy."""
+
+    use_dns_cache: bool
+    ttl_dns_cache: float | None
+    dns_cache_max_size: int
+    family: int
+    ssl: SSLArgument
+    resolver: ResolverLike
+    keepalive_timeout: float | None
+    force_close: bool
+    limit: int
+    limit_per_host: int
+    timeout_ceil_threshold: float
+
+
+class SocksConnector(TCPConnector):
+    """Connections that all go through one SOCKS proxy; wants ``pip install 'syncclient[socks]'``.
+
+    Args:
+        url: The proxy, ``socks5://user:password@host:1080`` or with ``socks5h``, ``socks4``
+            or ``socks4a``. The ``h`` and the ``a`` let the proxy resolve host names.
+        rdns: Whether the proxy resolves host names, whatever the URL says.
+        options: What :class:`TCPConnector` takes and a proxied connection can have.
+
+    Raises:
+        ImportError: python-socks is not installed.
+        ValueError: ``url`` is not the URL of a SOCKS proxy. The message shows no password.
+    """
+
+    __slots__ = ()
+    _settings: SocksSettings
+
+    def __init__(
+        self, url: str | URL, *, rdns: bool | None = None, **options: Unpack[TCPOptions]
+    ) -> None:
+        unknown = set(options) - set(TCPOptions.__annotations__)
+        if unknown:
+            raise TypeError(f"SocksConnector takes no {', '.join(sorted(unknown))}")
+        socks.require()
+        proxy = URL(url)
+        if proxy.scheme not in socks.SCHEMES or not proxy.host:
+            raise ValueError(
+                "the URL of a SOCKS proxy is scheme://host:port, the scheme one of "
+                f"{', '.join(socks.SCHEMES)}, not {proxy.scheme!r}"
+            )
+        if rdns is not None:
+            proxy = proxy.with_scheme(_SCHEME[proxy.scheme.startswith("socks4"), rdns])
+        plain = TCPConnector(**options)._settings
+        common: dict[str, Any] = {f.name: getattr(plain, f.name) for f in fields(plain)}
+        self._describe(SocksSettings(proxy=proxy, **common))
+
+
+#: By version 4 or not, and by whether the proxy resolves.
+_SCHEME = {
+    (True, False): "socks4",
+    (True, True): "socks4a",
+    (False, False): "socks5",
+    (False, True): "socks5h",
+}
+
+
+class UnixConnector(BaseConnector):
+    """Connections to a Unix socket, whatever host the URL names.
+
+    Args:
+        path: The socket's path.
+        force_close, keepalive_timeout, limit, limit_per_host: As for :class:`TCPConnector`.
+
+    Raises:
+        ValueError: The path is empty, or longer than the system takes.
+    """
+
+    __slots__ = ()
+    _settings: UnixSettings
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        force_close: bool = False,
+        keepalive_timeout: float | Unset | None = UNSET,
+        limit: int = 100,
+        limit_per_host: int = 0,
+    ) -> None:
+        path = os.fspath(path)
+        size = len(os.fsencode(path))
+        if not 0 < size <= _UNIX_PATH_MAX:
+            raise ValueError(
+                f"the path of a Unix socket has 1 to {_UNIX_PATH_MAX} bytes, not {size}: {path!r}"
+            )
+        common = keeping(limit, limit_per_host, keepalive_timeout, force_close)
+        self._describe(UnixSettings(path=path, **common))
+
+    @property
+    def path(self) -> str:
+        """The socket's path."""
+        return self._settings.path
+
+
+class NamedPipeConnector(BaseConnector):
+    """Connections to a named pipe. On Windows, on a proactor event loop.
+
+    Args:
+        path: The pipe's path.
+        force_close, keepalive_timeout, limit, limit_per_host: As for :class:`TCPConnector`.
+
+    Raises:
+        RuntimeError: This is not Windows.
+    """
+
+    __slots__ = ()
+    _settings: PipeSettings
+
+    def __init__(
+        self,
+        path: str,
+        force_close: bool = False,
+        keepalive_timeout: float | Unset | None = UNSET,
+        limit: int = 100,
+        limit_per_host: int = 0,
+    ) -> None:
+        if not _ON_WINDOWS:
+            raise RuntimeError("named pipes exist on Windows only: use UnixConnector here")
+        common = keeping(limit, limit_per_host, keepalive_timeout, force_close)
+        self._describe(PipeSettings(path=path, **common))
+
+    @property
+    def path(self) -> str:
+        """The pipe's path."""
+        return self._settings.path
+
+
+def check_connector(connector: object) -> BaseConnector:
+    """Return ``connector``, or the default one for None.
+
+    Raises:
+        TypeError: It is no description; the message says what to write.
+    """
+    if connector is None:
+        return TCPConnector()
+    if isinstance(connector, BaseConnector):
+        return connector
+    if isinstance(connector, aiohttp.BaseConnector):
+        name = type(connector).__name__
+        ours = name if name in ("UnixConnector", "NamedPipeConnector") else "TCPConnector"
+        raise TypeError(
+            f"connector must not be aiohttp's {name}, which belongs to the event loop it was "
+            f"made on: write connector=syncclient.{ours}(...) with the same arguments"
+        )
+    if isinstance(connector, type) and issubclass(connector, BaseConnector):
+        raise TypeError(f"connector must be an object, not a class: {connector.__name__}(...)")
+    raise TypeError(
+        f"connector must be a TCPConnector or another connector, not {type(connector).__name__}"
+    )
+
+
+def split_unix_url(url: StrOrURL) -> tuple[str, URL] | None:
+    """Return the socket's path and the URL to ask for over it; None for any other URL.
+
+    ``http+unix://%2Frun%2Fapp.sock/status`` is ``/run/app.sock`` and ``http://localhost/status``,
+    and ``ws+unix://`` likewise. Give it as text: a ``yarl.URL`` has lost the capital letters of
+    the path.
+
+    Raises:
+        aiohttp.InvalidURL: It names no path.
+    """
+    text = str(url)
+    scheme, plus, rest = text.partition("+unix://")
+    if not plus or scheme.lower() not in ("http", "ws"):
+        return None
+    authority, slash, path = rest.partition("/")
+    socket_path = unquote(authority)
+    if not socket_path:
+        raise aiohttp.InvalidURL(
+            text,
+            "must name the socket, with %2F for each slash: http+unix://%2Frun%2Fapp.sock/path",
+        )
+    return socket_path, URL(f"{scheme.lower()}://localhost{slash}{path}")
+
+
+def proxy_url(
+    proxy: StrOrURL | None, proxy_auth: aiohttp.BasicAuth | tuple[str, str] | None
+) -> URL | None:
+    """Return ``proxy`` with the credentials of ``proxy_auth`` in it.
+
+    The core takes them out again before anything could show them. Passed on as they are,
+    ``proxy_auth`` would make aiohttp warn of its own parameter.
+
+    Raises:
+        aiohttp.InvalidURL: ``proxy`` is no URL; the message does not show it.
+        ValueError: Both hold credentials, or there is no proxy for them.
+    """
+    if proxy is None:
+        if proxy_auth is not None:
+            raise ValueError("proxy_auth needs a proxy")
+        return None
+    try:
+        target = URL(proxy)
+        host = target.host
+    except ValueError:
+        host = None
+    if not host:
+        raise aiohttp.InvalidURL("proxy", "must be a URL: http://host:port")
+    if proxy_auth is None:
+        return target
+    if target.raw_user is not None:
+        raise ValueError("proxy_auth cannot be combined with credentials in the proxy's URL")
+    return target.with_user(proxy_auth[0]).with_password(proxy_auth[1])

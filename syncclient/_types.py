@@ -1,0 +1,36 @@
+"""Aliases for the arguments of public functions. Private: users write the plain types."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable, Iterable, Mapping
+from http.cookies import BaseCookie, Morsel
+from typing import Any
+
+from aiohttp import ClientTimeout, Fingerprint
+from multidict import CIMultiDict, CIMultiDictProxy, MultiDict, MultiDictProxy, istr
+from yarl import URL
+
+StrOrURL = str | URL
+
+LooseHeaders = (
+    Mapping[str, str]
+    | Mapping[istr, str]
+    | CIMultiDict[str]
+    | CIMultiDictProxy[str]
+    | MultiDict[str]
+    | MultiDictProxy[str]
+    | Iterable[tuple[str, str]]
+)
+
+CookieValue = str | BaseCookie[str] | Morsel[Any]
+LooseCookies = Mapping[str, CookieValue] | Iterable[tuple[str, CookieValue]] | BaseCookie[str]
+
+#: Seconds for the whole request, a ClientTimeout, or None or 0 for no limit.
+Timeout = ClientTimeout | float | None
+
+SSLSetting = ssl.SSLContext | bool | Fingerprint
+
+#: orjson.dumps and the like return bytes, and are taken as they are.
+JSONEncoder = Callable[[Any], str | bytes]
+JSONDecoder = Callable[[str], Any]

@@ -1,0 +1,350 @@
+"""WebSocket: aiohttp's ClientWebSocketResponse, minus ``await``.
+
+What has been received is in the inbox, which the pump on the loop fills: to take from
+it is no crossing. ``receive`` crosses only to wait, so a burst of messages costs as many
+crossings as it has pauses.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import warnings
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import (
+    ClientConnectionResetError,
+    ClientWSTimeout,
+    WSCloseCode,
+    WSMessage,
+    WSMessageTypeError,
+    WSMsgType,
+)
+
+from ._async import websocket as core
+from ._async.websocket import AsyncWebSocket, Opened
+from ._async.ws_inbox import CLOSED_MESSAGE
+from ._exceptions import LoopThreadError, SessionClosedError
+from ._types import JSONEncoder
+
+if TYPE_CHECKING:
+    from typing_extensions import Self, Unpack
+
+    from ._async.websocket import ConnectOptions, Host
+    from ._portal import Portal, Remote
+    from ._types import StrOrURL
+
+#: What the payload of a control frame may have (RFC 6455, 5.5).
+_CONTROL_LIMIT = 125
+
+_ENDS = (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED)
+
+
+def connect(
+    portal: Portal[Host],
+    url: StrOrURL,
+    *,
+    timeout: ClientWSTimeout | float | None = None,
+    receive_timeout: float | None = None,
+    buffer_messages: int = core.BUFFER_MESSAGES,
+    buffer_bytes: int = core.BUFFER_BYTES,
+    **options: Unpack[ConnectOptions],
+) -> WebSocket:
+    """Open a WebSocket: the inside of ``Session.ws_connect``. Blocks through the handshake.
+
+    ``timeout`` None stands for aiohttp's default. The options are aiohttp's, under their
+    names; one that is not given is left to aiohttp.
+    """
+    if buffer_messages < 1 or buffer_bytes < 1:
+        raise ValueError("buffer_messages and buffer_bytes must be at least 1")
+    limits = _limits(timeout, receive_timeout)
+    opened, remote = portal.open(
+        core.connect,
+        url,
+        timeout=limits,
+        buffer_messages=buffer_messages,
+        buffer_bytes=buffer_bytes,
+        **options,
+    )
+    assert remote is not None
+    # To aiohttp, too, a receive timeout of 0 is none.
+    return WebSocket(opened, remote, limits.ws_receive or None)
+
+
+def _limits(timeout: ClientWSTimeout | float | None, receive: float | None) -> ClientWSTimeout:
+    """Merge the two arguments as aiohttp does, warnings included: here they name the caller."""
+    if timeout is None:
+        limits = ClientWSTimeout(ws_receive=None, ws_close=core.CLOSE_TIMEOUT)
+    elif isinstance(timeout, ClientWSTimeout):
+        limits = timeout
+    else:
+        _deprecated("timeout=<float>", "timeout=ClientWSTimeout(ws_close=...)")
+        limits = ClientWSTimeout(ws_receive=None, ws_close=timeout)
+    if receive is not None:
+        _deprecated("receive_timeout", "timeout=ClientWSTimeout(ws_receive=...)")
+        limits = ClientWSTimeout(ws_receive=receive, ws_close=limits.ws_close)
+    return limits
+
+
+def _deprecated(old: str, new: str) -> None:
+    # _deprecated, _limits, connect, Session.ws_connect, and then its caller
+    warnings.warn(f"{old} is deprecated, use {new}", DeprecationWarning, stacklevel=5)
+
+
+class WebSocket:
+    """An open WebSocket. Made by ``Session.ws_connect``.
+
+    Any number of threads may send, one at a time may receive. While none does, a task on
+    the loop thread receives ahead, so that pings are answered and closes noticed
+    even if your code is busy for minutes. It stops at a limit (``buffer_messages`` and
+    ``buffer_bytes`` of ``ws_connect``) and lets the network push back. Behind that limit pings
+    wait, like all else: a reader that falls so far behind may lose an impatient server.
+
+    Every method may be called from any thread but the loop thread, and those that block
+    are woken by KeyboardInterrupt, by ``close()`` in another thread, by the session's
+    closing (SessionClosedError), and by the end of the loop thread (LoopThreadError).
+    """
+
+    __slots__ = ("__weakref__", "_inbox", "_opened", "_popleft", "_receive_timeout", "_remote")
+
+    def __init__(
+        self, opened: Opened, remote: Remote[AsyncWebSocket], receive_timeout: float | None
+    ) -> None:
+        self._opened = opened
+        self._remote = remote
+        self._receive_timeout = receive_timeout
+        self._inbox = opened.inbox
+        self._popleft = opened.inbox.messages.popleft
+
+    def __repr__(self) -> str:
+        code = self.close_code
+        state = "open" if not self.closed else "closed" if code is None else f"closed ({code})"
+        return f"<WebSocket {state}>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close, as ``close()`` does."""
+        self.close()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> WSMessage:
+        """Return the next message; stop at the close frame, or the end of the connection."""
+        message = self.receive()
+        if message.type in _ENDS:
+            raise StopIteration
+        return message
+
+    def __del__(self) -> None:
+        # Dropping the remote drops the connection, without waiting. Where __init__
+        # did not come to its end there is no inbox.
+        inbox = getattr(self, "_inbox", None)
+        if inbox is not None and not inbox.closed:
+            warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=2)
+
+    # -- state -----------------------------------------------------------------------
+
+    @property
+    def closed(self) -> bool:
+        """Whether ``close()`` was called, or the end of the connection was received.
+
+        While messages are left to receive, this is False: sending may fail nevertheless.
+        """
+        return self._inbox.closed
+
+    @property
+    def close_code(self) -> int | None:
+        """The code the peer closed with, 1006 if the connection broke; None while it is open."""
+        return self._inbox.close_code
+
+    @property
+    def protocol(self) -> str | None:
+        """The subprotocol agreed on, if any."""
+        return self._opened.protocol
+
+    @property
+    def compress(self) -> int:
+        """The window bits of permessage-deflate; 0 if messages are not compressed."""
+        return self._opened.compress
+
+    @property
+    def client_notakeover(self) -> bool:
+        """Whether each message is compressed by itself."""
+        return self._opened.client_notakeover
+
+    def exception(self) -> BaseException | None:
+        """Return what broke the connection, once that was received; None otherwise."""
+        return self._inbox.exception
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """Return what the transport said of itself when the socket was opened.
+
+        ``name`` is "peername", "sockname", "cipher", "compression" or "peercert". All
+        else, "socket" among it, belongs to the loop thread: for that you get ``default``.
+        """
+        value = self._opened.extra.get(name)
+        return default if value is None else value
+
+    # -- receiving -------------------------------------------------------------------
+
+    def receive(self, timeout: float | None = None) -> WSMessage:
+        """Return the next message. Blocks until there is one.
+
+        Parameters:
+            timeout: seconds to wait, 0 to look only. None takes ``ws_receive`` of the
+                socket's ``ClientWSTimeout``, and waits for ever where that is not set.
+
+        Once the socket is closed, each call returns a message of type CLOSED at once.
+
+        Raises:
+            TimeoutError: no message came in time (``asyncio.TimeoutError`` on Python
+                3.10). The socket is as good as before.
+            RuntimeError: another thread is waiting in ``receive`` already.
+        """
+        inbox = self._inbox
+        if not inbox.messages and not inbox.closed:
+            self._wait(timeout)
+        try:
+            return self._popleft()
+        except IndexError:
+            return CLOSED_MESSAGE
+
+    def _wait(self, timeout: float | None) -> None:
+        """Cross, to wait for a message or the end."""
+        limit = self._receive_timeout if timeout is None else timeout
+        until = None if limit is None else time.monotonic() + limit
+        inbox = self._inbox
+        while not inbox.messages and not inbox.closed:
+            # Seldom more than once: only a reader we were not told of, who takes
+            # the message in the moment we wake, sends us back.
+            self._remote.call(AsyncWebSocket.wait, limit)
+            if until is not None:
+                limit = max(0.0, until - time.monotonic())
+
+    def receive_str(self, *, timeout: float | None = None) -> str:
+        """Return the text of the next message (bytes if opened with ``decode_text=False``).
+
+        Raises as ``receive`` does, and WSMessageTypeError if the message is no text.
+        """
+        message = self.receive(timeout)
+        if message.type is not WSMsgType.TEXT:
+            raise WSMessageTypeError(
+                f"Received message {message.type}:{message.data!r} is not WSMsgType.TEXT"
+            )
+        text: str = message.data
+        return text
+
+    def receive_bytes(self, *, timeout: float | None = None) -> bytes:
+        """Return the data of the next message.
+
+        Raises as ``receive`` does, and WSMessageTypeError if the message is not binary.
+        """
+        message = self.receive(timeout)
+        if message.type is not WSMsgType.BINARY:
+            raise WSMessageTypeError(
+                f"Received message {message.type}:{message.data!r} is not WSMsgType.BINARY"
+            )
+        data: bytes = message.data
+        return data
+
+    def receive_json(
+        self, *, loads: Callable[[str], Any] = json.loads, timeout: float | None = None
+    ) -> Any:
+        """Return the next message, which must be text, as parsed by ``loads`` in this thread."""
+        return loads(self.receive_str(timeout=timeout))
+
+    # -- sending ---------------------------------------------------------------------
+
+    def send_str(self, data: str, compress: int | None = None) -> None:
+        """Send ``data`` as a text message. Any thread.
+
+        Blocks only while more is written than the connection takes. ``compress`` (window
+        bits, 9 to 15) compresses this message alone; the peer must have agreed to that.
+
+        Raises:
+            TypeError: ``data`` is not a str.
+            ClientConnectionResetError: the socket is closed.
+        """
+        if not isinstance(data, str):
+            raise TypeError(f"data argument must be str ({type(data)!r})")
+        self._send(WSMsgType.TEXT, data.encode("utf-8"), compress)
+
+    def send_bytes(self, data: bytes, compress: int | None = None) -> None:
+        """Send ``data``, bytes or alike, as a binary message. Else as ``send_str``."""
+        self._send(WSMsgType.BINARY, _bytes(data), compress)
+
+    def send_json(
+        self, data: Any, compress: int | None = None, *, dumps: JSONEncoder = json.dumps
+    ) -> None:
+        """Send ``data`` as a text message, serialised by ``dumps`` in this thread."""
+        self.send_str(dumps(data), compress=compress)
+
+    def send_json_bytes(
+        self, data: Any, compress: int | None = None, *, dumps: Callable[[Any], bytes]
+    ) -> None:
+        """Send ``data`` as a binary message: for encoders like orjson, which return bytes."""
+        self.send_bytes(dumps(data), compress=compress)
+
+    def send_frame(self, message: bytes, opcode: WSMsgType, compress: int | None = None) -> None:
+        """Send ``message`` in one frame with ``opcode``. Else as ``send_str``."""
+        data = _bytes(message)
+        if opcode >= WSMsgType.CLOSE:
+            _check_control(data)
+        self._send(WSMsgType(opcode), data, compress)
+
+    def ping(self, message: bytes = b"") -> None:
+        """Send a ping of up to 125 bytes. Does not wait for the pong."""
+        self.send_frame(message, WSMsgType.PING)
+
+    def pong(self, message: bytes = b"") -> None:
+        """Send a pong of up to 125 bytes. Needed only with ``autoping=False``."""
+        self.send_frame(message, WSMsgType.PONG)
+
+    def _send(self, kind: WSMsgType, data: bytes, compress: int | None) -> None:
+        if self._inbox.closed:
+            raise ClientConnectionResetError("Cannot write to closing transport")
+        self._remote.call(AsyncWebSocket.send, kind, data, compress)
+
+    # -- closing ---------------------------------------------------------------------
+
+    def close(self, *, code: int = WSCloseCode.OK, message: bytes = b"") -> bool:
+        """Close the socket, with ``code`` and up to 123 bytes of ``message`` for the peer.
+
+        Blocks until the peer has answered, for ``ws_close`` seconds of the socket's
+        ``ClientWSTimeout`` at most; then the connection is dropped, and the close code
+        is 1006. A reader blocked in another thread gets a CLOSED message. What was received
+        and not yet read is lost. Returns False if the socket was closed already.
+        """
+        data = _bytes(message)
+        if not 1000 <= code < 5000:
+            raise ValueError(f"a close code is between 1000 and 4999, not {code}")
+        _check_control(data, room=_CONTROL_LIMIT - 2)
+        try:
+            return self._remote.call(AsyncWebSocket.close, code=code, message=data)
+        except (SessionClosedError, LoopThreadError):
+            return False  # nothing is left of it that could be closed
+
+
+def _bytes(data: object) -> bytes:
+    if isinstance(data, bytes):
+        return data
+    if isinstance(data, (bytearray, memoryview)):
+        # A copy, at once: the caller may change it after we return, which can be before
+        # a compressor thread has read it.
+        return bytes(data)
+    raise TypeError(f"data argument must be byte-ish ({type(data)!r})")
+
+
+def _check_control(data: bytes, room: int = _CONTROL_LIMIT) -> None:
+    if len(data) > room:
+        raise ValueError(f"a control frame has room for {room} bytes here, not {len(data)}")
