@@ -9,6 +9,7 @@ nox.options.reuse_venv = "yes"
 nox.options.default_venv_backend = "virtualenv"
 
 PROJECT = nox.project.load_toml("pyproject.toml")
+VERSIONS = nox.project.python_versions(PROJECT)
 
 
 def install(session: nox.Session, *groups: str, project: tuple[str, ...] = ()) -> None:
@@ -43,7 +44,7 @@ def add_tests_on(version: str) -> None:
 
 
 # Apart from `tests`, so that `nox -s tests` means the running interpreter and no other.
-for python_version in nox.project.python_versions(PROJECT):
+for python_version in VERSIONS:
     add_tests_on(python_version)
 
 
@@ -59,7 +60,9 @@ def lint(session: nox.Session) -> None:
 def typing(session: nox.Session) -> None:
     """Check types: all of ours strictly, and that every public name is fully typed."""
     install(session, "typing", project=("-e", ".[all]"))
-    session.run("mypy", *session.posargs)
+    # The oldest and the newest: what one lacks, and what only the other's branches say.
+    for version in (VERSIONS[0], VERSIONS[-1]):
+        session.run("mypy", "--python-version", version, *session.posargs)
     session.run("pyright", "--verifytypes", "syncclient", "--ignoreexternal")
 
 

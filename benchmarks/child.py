@@ -96,7 +96,7 @@ def main() -> None:
     # What a library prints must not get between the answers.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    # Ctrl-C reaches the whole process group; the parent tells the user.
+    # Windows sends Ctrl-C to every process of the console; the parent tells the user.
     with suppress(KeyboardInterrupt):
         serve(spec, answers)
 

@@ -25,7 +25,7 @@ class ChildProcess:
     Used from one thread. A child that stops answering is killed by ``stop``; nothing waits without a bound.
     """
 
-    def __init__(self, name: str, command: Sequence[str], *, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(self, name: str, command: Sequence[str]) -> None:
         self.name = name
         inherited = {key: value for key, value in os.environ.items() if key.lower() not in _PROXY_VARIABLES}
         self._process = subprocess.Popen(
@@ -33,7 +33,9 @@ class ChildProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env={**inherited, **(environment or {})},
+            env=inherited,
+            # Ctrl-C is for the parent, which then stops its children in good order.
+            start_new_session=True,
         )
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
         # A thread because a pipe cannot be read with a timeout on every platform.
@@ -94,7 +96,7 @@ class ChildProcess:
             return None
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
-    def stop(self, timeout: float = 10.0) -> None:
+    def stop(self, timeout: float = 3.0) -> None:
         """Close the child's stdin, which asks it to end, and wait; kill it after ``timeout`` seconds."""
         assert self._process.stdin is not None
         # It may be gone already, with something of ours unread.

@@ -97,7 +97,7 @@ class BaseCookieJar(Generic[J]):
 class CookieJar(BaseCookieJar[aiohttp.CookieJar]):
     """Cookies by the rules of RFC 6265, shared by the sessions it is given to.
 
-    Parameters:
+    Args:
         unsafe: whether to accept cookies from hosts that are IP addresses.
         quote_cookie: whether to quote values that need it.
         treat_as_secure_origin: origins, such as ``http://localhost:8080``, that get

@@ -248,7 +248,7 @@ class LoopRun:
 class LoopThread:
     """The background thread that runs the event loop; every session shares the default one.
 
-    Parameters:
+    Args:
         loop_factory: makes the event loop, on the new thread. None takes uvloop where it
             is installed, else asyncio's own.
 

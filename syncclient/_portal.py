@@ -127,7 +127,7 @@ class Lease(Generic[T]):
 class Portal(Generic[T]):
     """One owner's door to the loop thread. Any number of threads may share it.
 
-    Parameters:
+    Args:
         loop_thread: whose loop to use; leased with the first call.
         open_resident: makes the async object, on the loop thread. Called again after a
             fork, or after the loop thread died: the new life of the portal has its own.

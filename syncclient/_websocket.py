@@ -200,7 +200,7 @@ class WebSocket:
     def receive(self, timeout: float | None = None) -> WSMessage:
         """Return the next message. Blocks until there is one.
 
-        Parameters:
+        Args:
             timeout: seconds to wait, 0 to look only. None takes ``ws_receive`` of the
                 socket's ``ClientWSTimeout``, and waits for ever where that is not set.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from typing import Protocol
+from typing import Protocol, cast
 
 import aiohttp
 
@@ -109,7 +109,7 @@ class AiohttpClient:
 
     async def _websocket(self, job: Job) -> TextSocket:
         if self._ws is None:
-            self._ws = await self._session.ws_connect(job.websocket)
+            self._ws = cast(TextSocket, await self._session.ws_connect(job.websocket))
         return self._ws
 
     async def _echo(self, job: Job) -> int:

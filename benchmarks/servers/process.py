@@ -23,7 +23,7 @@ else:
 def run(main: Coroutine[None, None, None]) -> None:
     """Run a server's main coroutine on uvloop where it is installed, else on asyncio's own loop."""
     loop = asyncio.new_event_loop() if sys.platform == "win32" or not UVLOOP else uvloop.new_event_loop()
-    # Ctrl-C reaches the whole process group; the parent tells the user.
+    # Windows sends Ctrl-C to every process of the console; the parent tells the user.
     with suppress(KeyboardInterrupt):
         loop.run_until_complete(main)
 

@@ -173,7 +173,9 @@ class Pool(aiohttp.BaseConnector):
         if self.limit:
             await self._make_room()
         self._note_connecting(req)
-        return await super()._create_connection(req, traces, timeout)
+        protocol = await super()._create_connection(req, traces, timeout)
+        enter(Phase.HEAD)
+        return protocol
 
     def _note_connecting(self, req: ClientRequest) -> None:
         raise NotImplementedError

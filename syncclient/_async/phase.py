@@ -34,7 +34,8 @@ class Progress:
         self.method = method
         self.url = url
         self.timeout = timeout
-        self.phase = Phase.CONNECT
+        #: On a kept-alive connection nothing comes before the wait for the head.
+        self.phase = Phase.HEAD
         #: What the phase waits for, where a bare phase would not help: "all 100 slots are in use".
         self.detail = ""
         self._started = time.monotonic()

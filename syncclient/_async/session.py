@@ -33,7 +33,7 @@ class Closable(Protocol):
 class AsyncSession:
     """aiohttp's ClientSession as this library uses it. Made and used on one event loop.
 
-    Parameters:
+    Args:
         connector: makes the connector; called once, here.
         cookie_jar: makes, or returns, the cookie jar; called once, here.
         cookies: put into the jar, for every host.

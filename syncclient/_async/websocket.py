@@ -157,7 +157,7 @@ async def connect(
 class AsyncWebSocket:
     """One open WebSocket. All of it on the event loop; only ``inbox`` may be read elsewhere.
 
-    Parameters:
+    Args:
         ws: an open WebSocket of aiohttp. It must have no receive timeout of its own.
         host: the session to leave once closed.
         close_timeout: seconds that the closing handshake may take, all in all.
