@@ -25,7 +25,7 @@ def run_tests(session: nox.Session) -> None:
 @nox.session
 def demo(session: nox.Session) -> None:
     """Show the main job on real input: requests against a server on this machine."""
-    install(session, "demo", project=(".",))
+    install(session, "demo", project=(".[compression]",))  # the server compresses
     session.run("python", "docs/examples/demo.py", *session.posargs)
 
 

@@ -1,1 +1,4 @@
-"""The scoreboard: syncclient beside its peers, on one machine, in one run. ``python -m benchmarks --help``."""
+"""The scoreboard: syncclient beside its peers, on one machine, in one run.
+
+``python -m benchmarks --help`` tells what can be chosen.
+"""

@@ -1,4 +1,7 @@
-"""The command line: ``python -m benchmarks`` from the root of the repository, or ``nox -s bench -- ...``."""
+"""The command line:
+
+``python -m benchmarks`` from the root of the repository, or ``nox -s bench -- ...``.
+"""
 
 from __future__ import annotations
 
@@ -18,15 +21,36 @@ BUSY_LOAD_PER_CORE = 0.5
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="syncclient beside its peers, in one run")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description="syncclient beside its peers, in one run"
+    )
     works, clients = [work.name for work in WORKS], [spec.name for spec in CLIENTS]
-    parser.add_argument("--only", action="append", choices=works, metavar="WORK", help=f"of {', '.join(works)}")
-    parser.add_argument("--client", action="append", choices=clients, metavar="NAME", help=f"of {', '.join(clients)}")
-    parser.add_argument("--loop", choices=["uvloop", "asyncio"], help="leave out the clients on the other loop")
-    parser.add_argument("--rounds", type=_positive, metavar="N", help="rounds of every work (default: its own number)")
-    parser.add_argument("--quick", action="store_true", help="a few seconds in all; proves that it runs, not more")
+    parser.add_argument(
+        "--only", action="append", choices=works, metavar="WORK", help=f"of {', '.join(works)}"
+    )
+    parser.add_argument(
+        "--client",
+        action="append",
+        choices=clients,
+        metavar="NAME",
+        help=f"of {', '.join(clients)}",
+    )
+    parser.add_argument(
+        "--loop", choices=["uvloop", "asyncio"], help="leave out the clients on the other loop"
+    )
+    parser.add_argument(
+        "--rounds",
+        type=_positive,
+        metavar="N",
+        help="rounds of every work (default: its own number)",
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="a few seconds in all; proves that it runs, not more"
+    )
     parser.add_argument("--server", choices=SERVERS, default="raw", help="default: %(default)s")
-    parser.add_argument("--seed", type=int, default=0, help="draws the order of the turns (default: %(default)s)")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="draws the order of the turns (default: %(default)s)"
+    )
     parser.add_argument("--json", type=Path, metavar="PATH", help="write every figure there too")
     return parser.parse_args(arguments)
 
@@ -61,7 +85,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"python -m benchmarks: {exc}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("python -m benchmarks: interrupted; nothing is reported of half a run", file=sys.stderr)
+        print(
+            "python -m benchmarks: interrupted; nothing is reported of half a run", file=sys.stderr
+        )
         return 130
     board.machine["load_after"] = machine.load()
     report.print_board(board, sys.stdout)
@@ -69,7 +95,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         report.write_json(board, options.json)
     load_before = described["load"]
     if isinstance(load_before, float) and load_before > BUSY_LOAD_PER_CORE * (os.cpu_count() or 1):
-        print("The machine was busy when the run began: trust the ratios, not the times.", file=sys.stderr)
+        print(
+            "The machine was busy when the run began: trust the ratios, not the times.",
+            file=sys.stderr,
+        )
     return 1 if board.failed else 0
 
 

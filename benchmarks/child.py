@@ -1,7 +1,8 @@
 """The process in which one client is measured: ``python -m benchmarks.child NAME``.
 
-Talks with the runner in lines of JSON: first a hello with the works the client can do, then one answer for
-each turn it is asked to do, until its stdin ends. Standard library only, besides the client's own module.
+Talks with the runner in lines of JSON: first a hello with the works the client can do, then one
+answer for each turn it is asked to do, until its stdin ends. Standard library only, besides the
+client's own module.
 """
 
 from __future__ import annotations
@@ -22,7 +23,10 @@ from benchmarks.clients.base import Client, Job, OpenClient
 
 
 def open_client(spec: ClientSpec) -> Client:
-    """Import the client's module and make the client. Raises ModuleNotFoundError if a library is not installed."""
+    """Import the client's module and make the client.
+
+    Raises ModuleNotFoundError if a library is not installed.
+    """
     module = import_module(f"benchmarks.clients.{spec.module}")
     opener: OpenClient = module.open_client
     return opener(spec.loop)

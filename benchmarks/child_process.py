@@ -22,12 +22,15 @@ class ChildError(Exception):
 class ChildProcess:
     """Starts a child and exchanges lines of JSON with it.
 
-    Used from one thread. A child that stops answering is killed by ``stop``; nothing waits without a bound.
+    Used from one thread. A child that stops answering is killed by ``stop``; nothing waits without
+    a bound.
     """
 
     def __init__(self, name: str, command: Sequence[str]) -> None:
         self.name = name
-        inherited = {key: value for key, value in os.environ.items() if key.lower() not in _PROXY_VARIABLES}
+        inherited = {
+            key: value for key, value in os.environ.items() if key.lower() not in _PROXY_VARIABLES
+        }
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -97,7 +100,7 @@ class ChildProcess:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def stop(self, timeout: float = 3.0) -> None:
-        """Close the child's stdin, which asks it to end, and wait; kill it after ``timeout`` seconds."""
+        """Close the child's stdin, which asks it to end; kill it after ``timeout`` seconds."""
         assert self._process.stdin is not None
         # It may be gone already, with something of ours unread.
         with suppress(OSError):

@@ -11,12 +11,14 @@ from pathlib import Path
 
 
 def describe() -> dict[str, object]:
-    """Return the machine, the interpreter, the source's revision and how busy the machine is right now."""
+    """Return the machine and its present load, the interpreter, the source's revision."""
     gil_enabled = getattr(sys, "_is_gil_enabled", None)
     return {
         "date": time.strftime("%Y-%m-%d %H:%M:%S %Z"),
         "cpu": _cpu_model(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count(),
         "system": platform.platform(),
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "gil": True if gil_enabled is None else bool(gil_enabled()),
@@ -26,13 +28,15 @@ def describe() -> dict[str, object]:
 
 
 def load() -> float | None:
-    """Return the mean number of runnable processes of the last minute, or None where the system keeps no count."""
+    """Return the last minute's load average, or None where the system keeps none."""
     return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
 
 
 def _cpu_model() -> str:
     try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").splitlines():
+        for line in (
+            Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").splitlines()
+        ):
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     except OSError:
@@ -41,10 +45,13 @@ def _cpu_model() -> str:
 
 
 def _revision() -> str | None:
-    """Return the commit the tree stands on, with "+" for changes beyond it; None without git or a commit."""
+    """Return the commit the tree stands on, "+" if changed since; None without git or a commit."""
     try:
         done = subprocess.run(
-            ["git", "describe", "--always", "--dirty=+", "--abbrev=12"], capture_output=True, text=True, check=True
+            ["git", "describe", "--always", "--dirty=+", "--abbrev=12"],
+            capture_output=True,
+            text=True,
+            check=True,
         )
     except (OSError, subprocess.CalledProcessError):
         return None

@@ -1,4 +1,7 @@
-"""The scoreboard as a table for people (rich where it is installed) and as JSON for everything else."""
+"""The scoreboard as a table for people, and as JSON for everything else.
+
+The table is rich's where that is installed, else plain.
+"""
 
 from __future__ import annotations
 
@@ -59,8 +62,13 @@ def _series_as_json(result: WorkResult, series: Series) -> dict[str, object]:
         "median_per_unit": series.median_per_unit,
         "cpu_per_unit": series.cpu_per_unit,
         "server_busy": series.server_busy,
-        "times_as_fast_as": {anchor: result.times_as_fast(series, anchor) for anchor in result.work.anchors},
-        "turns": [{"seconds": turn.seconds, "cpu": turn.cpu, "server_cpu": turn.server_cpu} for turn in series.turns],
+        "times_as_fast_as": {
+            anchor: result.times_as_fast(series, anchor) for anchor in result.work.anchors
+        },
+        "turns": [
+            {"seconds": turn.seconds, "cpu": turn.cpu, "server_cpu": turn.server_cpu}
+            for turn in series.turns
+        ],
     }
 
 
@@ -77,31 +85,44 @@ def print_board(board: Scoreboard, stream: TextIO) -> None:
             print("\n".join(footnotes(result)), file=stream)
         return
     # Without a terminal rich would squeeze the tables into 80 columns.
-    console = Console(file=stream, width=None if stream.isatty() else WIDTH_WITHOUT_TERMINAL, highlight=False)
+    console = Console(
+        file=stream, width=None if stream.isatty() else WIDTH_WITHOUT_TERMINAL, highlight=False
+    )
     for line in preface(board):
         console.print(line, markup=False)
     for result in board.results:
-        table = Table(title=heading(result), title_justify="left", title_style="bold", header_style="bold")
+        table = Table(
+            title=heading(result), title_justify="left", title_style="bold", header_style="bold"
+        )
         names = columns(result)
         for index, name in enumerate(names):
-            table.add_column(name, justify="right" if 0 < index < len(names) - 1 else "left", no_wrap=name != "how")
+            table.add_column(
+                name,
+                justify="right" if 0 < index < len(names) - 1 else "left",
+                no_wrap=name != "how",
+            )
         for row in rows(result):
             table.add_row(*row, style="cyan" if row[0].startswith("syncclient") else None)
         console.print()
         console.print(table)
         for line in footnotes(result):
-            console.print(line, markup=False, style="red" if "NOT MET" in line or "failed" in line else None)
+            console.print(
+                line, markup=False, style="red" if "NOT MET" in line or "failed" in line else None
+            )
 
 
 def preface(board: Scoreboard) -> list[str]:
     """Return the lines on machine, versions and absent clients."""
-    libraries = {name: version for versions in board.versions.values() for name, version in versions.items()}
+    libraries = {
+        name: version for versions in board.versions.values() for name, version in versions.items()
+    }
     lines = [
         ", ".join(f"{key}: {value}" for key, value in board.machine.items()),
         ", ".join(f"{name} {version}" for name, version in sorted(libraries.items())),
         *(f"not measured: {name}: {reason}" for name, reason in board.absent.items()),
-        "Medians over rounds, then the quickest and the slowest round. CPU: of the client's process. "
-        'Server: the part of the time it computed. "x peer": how many times as fast as that peer, on the same loop.',
+        "Medians over rounds, then the quickest and the slowest round. "
+        "CPU: of the client's process. Server: the part of the time it computed. "
+        '"x peer": how many times as fast as that peer, on the same loop.',
     ]
     if board.quick:
         lines.append("A quick run: it shows that everything works; its figures are no measurement.")
@@ -131,7 +152,10 @@ def columns(result: WorkResult) -> list[str]:
 def rows(result: WorkResult) -> list[list[str]]:
     """Return the table's cells, the quickest client first."""
     scale = _scale(result)
-    return [_row(result, series, scale) for series in sorted(result.measured, key=lambda each: each.median_per_unit)]
+    return [
+        _row(result, series, scale)
+        for series in sorted(result.measured, key=lambda each: each.median_per_unit)
+    ]
 
 
 def _row(result: WorkResult, series: Series, scale: Scale) -> list[str]:
@@ -151,7 +175,9 @@ def _row(result: WorkResult, series: Series, scale: Scale) -> list[str]:
 
 def footnotes(result: WorkResult) -> list[str]:
     """Return the goals' verdicts and the failures."""
-    failures = [f"{series.client} failed: {series.failure}" for series in result.series if series.failure]
+    failures = [
+        f"{series.client} failed: {series.failure}" for series in result.series if series.failure
+    ]
     return [*map(str, result.verdicts()), *failures]
 
 

@@ -22,7 +22,7 @@ class Turn:
     cpu: float
     """CPU time of the client's process, its threads and finished children included."""
     whole: float
-    """Wall time with the warm-up, as the runner saw it: the span over which ``server_cpu`` was counted."""
+    """Wall time with the warm-up: the span over which ``server_cpu`` was counted."""
     server_cpu: float | None
 
 
@@ -50,7 +50,10 @@ class Series:
 
     @property
     def server_busy(self) -> float | None:
-        """The part of the time in which the server computed; near 1 the figure is the server's, not the client's."""
+        """The part of the time in which the server computed.
+
+        Near 1 the figure is the server's, not the client's.
+        """
         spent = [turn.server_cpu for turn in self.turns if turn.server_cpu is not None]
         return sum(spent) / sum(turn.whole for turn in self.turns) if spent else None
 
@@ -74,14 +77,20 @@ class WorkResult:
         return next((series for series in self.measured if series.client == client), None)
 
     def times_as_fast(self, series: Series, anchor: str) -> float | None:
-        """Return how many times as fast as ``anchor`` (on the same loop, where it has one) the series is.
+        """Return how many times as fast as ``anchor`` the series is.
 
-        The ratio is taken within each round, where both met the same machine, and is the median over the rounds.
+        Like is compared with like: where the anchor has a loop, on the same loop.
+
+        The ratio is taken within each round, where both met the same machine, and is the median
+        over the rounds.
         """
         peer = self.find(counterpart(anchor, _LOOPS[series.client]))
         if peer is None or not series.turns:
             return None
-        return median(theirs.seconds / ours.seconds for theirs, ours in zip(peer.turns, series.turns, strict=True))
+        return median(
+            theirs.seconds / ours.seconds
+            for theirs, ours in zip(peer.turns, series.turns, strict=True)
+        )
 
     def verdicts(self) -> list[Verdict]:
         """Hold every variant of syncclient that was measured against the work's goals."""
@@ -110,10 +119,12 @@ class Verdict:
 
     def __str__(self) -> str:
         if self.goal.within is not None:
-            said = f"time of {self.goal.peer} x {1 / self.times_as_fast:.2f}, goal <= {self.goal.within:g}"
+            said = f"time of {self.goal.peer} x {1 / self.times_as_fast:.2f}"
+            aim = f"<= {self.goal.within:g}"
         else:
-            said = f"{self.times_as_fast:.2f} x as fast as {self.goal.peer}, goal >= {self.goal.faster:g}"
-        return f"{self.client}: {said}: {'met' if self.met else 'NOT MET'}"
+            said = f"{self.times_as_fast:.2f} x as fast as {self.goal.peer}"
+            aim = f">= {self.goal.faster:g}"
+        return f"{self.client}: {said}, goal {aim}: {'met' if self.met else 'NOT MET'}"
 
 
 @dataclass
@@ -131,4 +142,6 @@ class Scoreboard:
 
     @property
     def failed(self) -> bool:
-        return self.broken or any(series.failure for result in self.results for series in result.series)
+        return self.broken or any(
+            series.failure for result in self.results for series in result.series
+        )

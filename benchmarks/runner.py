@@ -1,7 +1,7 @@
 """Running the works: a process for each client, turns interleaved, everything counted.
 
-A machine's speed drifts while a run lasts. So no client does all its rounds in a row: in every round each
-client has one turn, in an order drawn anew, and ratios are taken within rounds.
+A machine's speed drifts while a run lasts. So no client does all its rounds in a row: in every
+round each client has one turn, in an order drawn anew, and ratios are taken within rounds.
 """
 
 from __future__ import annotations
@@ -64,7 +64,9 @@ class MeasuredClient:
             if not python:
                 self.absent = f"{self.spec.python_variable} names no interpreter"
                 return
-        self._child = ChildProcess(self.spec.name, [python, "-m", "benchmarks.child", self.spec.name])
+        self._child = ChildProcess(
+            self.spec.name, [python, "-m", "benchmarks.child", self.spec.name]
+        )
         try:
             hello = self._child.receive(HELLO_SECONDS)
         except ChildError as exc:
@@ -78,12 +80,22 @@ class MeasuredClient:
         self.stop()
 
     def take_turn(self, work: Work, count: int, server: Server) -> Turn:
-        """Have the client do the work once. Raises ChildError, after which the process is a new one."""
+        """Have the client do the work once.
+
+        Raises ChildError, after which the process is a new one.
+        """
         if self._child is None:
             raise ChildError(self.absent or "stopped")
         server_before, began = server.cpu_seconds(), time.perf_counter()
         try:
-            self._child.send({"work": work.name, "url": server.url, "count": count, "warm": min(work.warm, count)})
+            self._child.send(
+                {
+                    "work": work.name,
+                    "url": server.url,
+                    "count": count,
+                    "warm": min(work.warm, count),
+                }
+            )
             answer = self._child.receive(TURN_SECONDS)
             if "failed" in answer:
                 raise ChildError(str(answer["failed"]))
@@ -92,7 +104,9 @@ class MeasuredClient:
             self._start()
             raise
         whole, server_after = time.perf_counter() - began, server.cpu_seconds()
-        spent = None if server_before is None or server_after is None else server_after - server_before
+        spent = (
+            None if server_before is None or server_after is None else server_after - server_before
+        )
         return Turn(float(str(answer["seconds"])), float(str(answer["cpu"])), whole, spent)
 
     def stop(self) -> None:
@@ -102,7 +116,9 @@ class MeasuredClient:
 
 
 def run(plan: Plan, machine: dict[str, object], tell: Callable[[str], None]) -> Scoreboard:
-    """Do what the plan says and return the results; ``tell`` receives a line of progress now and then.
+    """Do what the plan says and return the results.
+
+    ``tell`` receives a line of progress now and then.
 
     Raises ChildError if a server does not start; a client that fails is told in the results.
     """
@@ -113,11 +129,15 @@ def run(plan: Plan, machine: dict[str, object], tell: Callable[[str], None]) -> 
         if servers[0].small_only:
             servers.append(start_server("raw"))
         for spec in plan.clients:
-            clients.append(MeasuredClient(spec))
+            clients.append(MeasuredClient(spec))  # noqa: PERF401  (a failure must find the earlier ones)
         board = Scoreboard(
             machine=machine,
-            versions={client.spec.name: client.versions for client in clients if client.absent is None},
-            absent={client.spec.name: client.absent for client in clients if client.absent is not None},
+            versions={
+                client.spec.name: client.versions for client in clients if client.absent is None
+            },
+            absent={
+                client.spec.name: client.absent for client in clients if client.absent is not None
+            },
             broken=any(client.broken for client in clients),
             quick=plan.quick,
         )
@@ -142,7 +162,10 @@ def _run_work(
     plan: Plan, work: Work, clients: Sequence[MeasuredClient], server: Server, dice: random.Random
 ) -> WorkResult:
     count = plan.count(work)
-    series = {client.spec.name: Series(client.spec.name, client.works[work.name], count) for client in clients}
+    series = {
+        client.spec.name: Series(client.spec.name, client.works[work.name], count)
+        for client in clients
+    }
     for _ in range(plan.rounds_of(work)):
         for client in dice.sample(clients, len(clients)):
             mine = series[client.spec.name]

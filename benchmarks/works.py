@@ -25,7 +25,8 @@ CONCURRENCY = 100
 class Goal:
     """A ratio syncclient means to reach against one peer.
 
-    ``faster`` asks for peer's time / our time >= ``faster``; ``within`` for our time / peer's time <= ``within``.
+    ``faster`` asks for peer's time / our time >= ``faster``; ``within`` for our time / peer's time
+    <= ``within``.
     """
 
     peer: str
@@ -35,7 +36,10 @@ class Goal:
 
 @dataclass(frozen=True)
 class Work:
-    """One row of the scoreboard; ``count`` units are done in each round, ``warm`` before each, unmeasured."""
+    """One row of the scoreboard.
+
+    ``count`` units are done in each round, and ``warm`` before each, unmeasured.
+    """
 
     name: str
     title: str
@@ -73,7 +77,11 @@ WORKS: tuple[Work, ...] = (
         quick=640,
         warm=320,
         rounds=7,
-        goals=(Goal("requests", faster=7.0), Goal("httpx", faster=6.0), Goal("urllib3", faster=2.5)),
+        goals=(
+            Goal("requests", faster=7.0),
+            Goal("httpx", faster=6.0),
+            Goal("urllib3", faster=2.5),
+        ),
     ),
     Work(
         "map-100",
@@ -123,7 +131,11 @@ WORKS: tuple[Work, ...] = (
         quick=100_000,
         warm=10_000,
         rounds=5,
-        goals=(Goal("requests", faster=5.0), Goal("httpx", faster=1.3), Goal("aiohttp", faster=10.0)),
+        goals=(
+            Goal("requests", faster=5.0),
+            Goal("httpx", faster=1.3),
+            Goal("aiohttp", faster=10.0),
+        ),
     ),
     Work(
         "upload",

@@ -53,8 +53,6 @@ UNWIND_LIMIT = 2.0
 #: On Windows no signal wakes an untimed lock wait: the main thread waits in slices.
 _SLICE = 0.05 if sys.platform == "win32" else -1.0
 
-_EAGER = sys.version_info >= (3, 12)
-
 #: The call whose task is running: the way from the core back to the blocked caller.
 _current: ContextVar[Call[Any] | None] = ContextVar("syncclient_call", default=None)
 
@@ -177,7 +175,7 @@ class Call(Generic[R]):
             job.value = job.function()
         except Exception as exc:
             job.error = exc
-        if not self._run.post(job.answered):
+        if not self._done and not self._run.post(job.answered):
             raise LoopThreadError(
                 "the loop thread is not there any more to take this callback's result: "
                 "it died meanwhile, or the callback returned in a forked child"
@@ -209,7 +207,7 @@ class Call(Generic[R]):
             target = place.admit(self)
             _current.set(self)
             main = self._main(method(target, *self._args, **self._kwargs))
-            if _EAGER:
+            if sys.version_info >= (3, 12):
                 # Runs up to its first suspension here and now. Without that, every
                 # call costs one more iteration of the loop.
                 task = asyncio.Task(main, loop=run.loop, eager_start=True)
@@ -229,10 +227,8 @@ class Call(Generic[R]):
         try:
             self._value = await awaitable
         except BaseException as exc:
-            error: BaseException = self._cancelled or exc
-            if isinstance(error, RuntimeError) and isinstance(error.__cause__, StopIteration):
-                error = error.__cause__  # the user's own, which no coroutine lets pass (PEP 479)
-            self._finish(error)
+            # No local variable: the traceback will hold this frame, and be held by the error.
+            self._finish(self._cancelled or _original(exc))
         else:
             self._finish(None)
 
@@ -293,6 +289,13 @@ class Call(Generic[R]):
     def task(self) -> asyncio.Task[None] | None:
         """The task that runs the call while it is suspended. Loop thread only."""
         return self._task
+
+
+def _original(error: BaseException) -> BaseException:
+    """Return the StopIteration that no coroutine lets pass (PEP 479), or else ``error``."""
+    if isinstance(error, RuntimeError) and isinstance(error.__cause__, StopIteration):
+        return error.__cause__
+    return error
 
 
 def _clear_engine_frames(error: BaseException) -> None:

@@ -47,8 +47,12 @@ class BlockingCallError(ClientError, RuntimeError):
     """A blocking call was made on the loop thread, where it could only wait for itself."""
 
 
-class TimeoutDetails(ServerTimeoutError):
-    """What every timeout of ours tells: the phase, the limit, the time spent, the request."""
+class TimeoutDetails(ServerTimeoutError, TimeoutError):
+    """What every timeout of ours tells: the phase, the limit, the time spent, the request.
+
+    aiohttp's derive from asyncio's TimeoutError, which is the built-in one from
+    Python 3.11 on only.
+    """
 
     #: How the limit that ran out is called where the user set it.
     limit_name = "timeout"

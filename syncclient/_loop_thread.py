@@ -85,20 +85,21 @@ class LoopRun:
         self._workers = DaemonExecutor()
         self._shutting: asyncio.Task[None] | None = None
         #: The process the thread lives in: a forked child has the object, not the thread.
-        self.pid = os.getpid()
-        self.ident = 0
+        self.pid: int = os.getpid()
+        self.ident: int = 0
         #: Set when the loop takes no more calls. Written by the loop thread.
-        self.ended = False
+        self.ended: bool = False
         #: Set when the interpreter exits. The callers still waiting are daemon threads
         #: then; woken with an error, each would print a traceback before it dies.
-        self.exiting = False
+        self.exiting: bool = False
         #: Calls handed over and not yet begun. See the module's docstring.
         self.posted: set[Pending] = set()
         #: Who has a lease. Guarded by ``LoopThread``'s lock.
         self.tenants: set[Tenant] = set()
         #: Trips to the loop and back since the thread started. Counted on the loop thread.
-        self.crossings = 0
+        self.crossings: int = 0
         self.loop: asyncio.AbstractEventLoop
+        self._stopped_early = False
 
     # -- any thread ------------------------------------------------------------------
 
@@ -170,7 +171,9 @@ class LoopRun:
 
     def stop(self) -> None:
         """Have the loop end. Any thread; does not wait."""
-        self.post(self._stop)
+        self._stopped_early = True
+        if self._ready.is_set():
+            self.post(self._stop)
 
     def join(self, limit: float = STOP_LIMIT) -> None:
         """Wait for the thread to end. On the loop thread itself, and in a child, do not."""
@@ -194,13 +197,18 @@ class LoopRun:
             return
         try:
             self.loop.set_default_executor(self._workers)
-            self.loop.call_soon(self._ready.set)
+            self.loop.call_soon(self._report)
             self.loop.run_forever()
         except BaseException as exc:
             # A callback of somebody's raised SystemExit or KeyboardInterrupt.
             self._cause = exc
         finally:
             self._end()
+
+    def _report(self) -> None:
+        self._ready.set()
+        if self._stopped_early:  # by a caller that had given up waiting
+            self._stop()
 
     def _end(self) -> None:
         self.ended = True

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from http.cookies import SimpleCookie
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from aiohttp import HttpVersion, RequestInfo
 from multidict import CIMultiDict, CIMultiDictProxy
@@ -36,6 +37,9 @@ class Reply(NamedTuple):
     body: bytes | None
 
 
+_USERINFO = re.compile(r"(?<=//)[^/?#]*@")
+
+
 def redacted_url(url: URL) -> str:
     """Return ``url`` as text for a message: without the credentials it may hold."""
     if url.raw_user is None and url.raw_password is None:
@@ -43,9 +47,35 @@ def redacted_url(url: URL) -> str:
     return str(url.with_user(None))
 
 
+def redacted_text(url: str) -> str:
+    """Return what was meant as a URL, and may be none, without the credentials it may hold."""
+    return _USERINFO.sub("", url)
+
+
 def redacted_headers(headers: CIMultiDictProxy[str] | CIMultiDict[str]) -> CIMultiDict[str]:
     """Return a copy of ``headers`` for a message: without the secrets they may hold."""
     return CIMultiDict(
         (name, "[redacted]" if name.lower() in SECRET_HEADERS else value)
         for name, value in headers.items()
+    )
+
+
+def redacted_info(info: RequestInfo) -> RequestInfo:
+    """Return a copy of ``info`` for an error: without secrets, and picklable."""
+    headers = cast("CIMultiDictProxy[str]", redacted_headers(info.headers))
+    return RequestInfo(info.url, info.method, headers, info.real_url)
+
+
+def redacted_head(head: Head) -> Head:
+    """Return a copy of ``head`` for the history of an error: without secrets, and picklable."""
+    return head._replace(
+        # A proxy, which the engine's are, cannot be pickled.
+        headers=cast("CIMultiDictProxy[str]", redacted_headers(head.headers)),
+        raw_headers=tuple(
+            (name, b"[redacted]" if name.decode("latin-1").lower() in SECRET_HEADERS else value)
+            for name, value in head.raw_headers
+        ),
+        request_info=redacted_info(head.request_info),
+        cookies=None,
+        history=(),
     )

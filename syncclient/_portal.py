@@ -68,7 +68,7 @@ class Lease(Generic[T]):
         #: The task that shuts this lease, once there is one.
         self.shutting: asyncio.Task[None] | None = None
         #: Calls admitted so far.
-        self.crossings = 0
+        self.crossings: int = 0
         self._open_resident = open_resident
         self._close_resident = close_resident
         self._resident: T | None = None

@@ -86,10 +86,7 @@ class AsyncResolver:
         return hash(self._settings)
 
     def __repr__(self) -> str:
-        servers, options = self._settings.nameservers, self._settings.options
-        parts = [] if servers is None else [f"nameservers={list(servers)!r}"]
-        parts += [f"{name}={value!r}" for name, value in options]
-        return f"AsyncResolver({', '.join(parts)})"
+        return repr(self._settings)
 
 
 def _async_resolver(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import ssl as ssl_module
+import sys
 import warnings
 from typing import Literal, TypeAlias
 
@@ -27,8 +28,8 @@ def merge_ssl(
     """Return the one setting that ``ssl`` and its three older spellings amount to.
 
     Args:
-        stacklevel: Which line a DeprecationWarning points at, counted as warnings.warn()
-            would count it in the function that calls this one.
+        stacklevel: A DeprecationWarning points at the first line outside this package, or at
+            so many frames up from the function that calls this one, as warnings.warn() counts.
 
     Raises:
         ValueError: More than one of the four says something.
@@ -48,7 +49,7 @@ def merge_ssl(
         warnings.warn(
             f"{name} is deprecated, use {instead} instead",
             DeprecationWarning,
-            stacklevel=stacklevel + 1,
+            stacklevel=_frames_to_caller(stacklevel) + 1,
         )
         if setting is not True and setting is not None:
             raise ValueError(
@@ -56,6 +57,17 @@ def merge_ssl(
             )
         setting = Fingerprint(value) if isinstance(value, bytes) else value
     return _setting(setting)
+
+
+def _frames_to_caller(most: int) -> int:
+    """Return how many frames above merge_ssl() the user's line is."""
+    package = __name__.partition(".")[0]
+    for level in range(1, most):
+        # One more for this function itself.
+        name: str = sys._getframe(level + 1).f_globals.get("__name__", "")
+        if name.partition(".")[0] != package:
+            return level
+    return most
 
 
 def _setting(ssl: SSLArgument) -> SSLSetting:

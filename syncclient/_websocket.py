@@ -27,7 +27,6 @@ from ._async import websocket as core
 from ._async.websocket import AsyncWebSocket, Opened
 from ._async.ws_inbox import CLOSED_MESSAGE
 from ._exceptions import LoopThreadError, SessionClosedError
-from ._types import JSONEncoder
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
@@ -284,7 +283,7 @@ class WebSocket:
         self._send(WSMsgType.BINARY, _bytes(data), compress)
 
     def send_json(
-        self, data: Any, compress: int | None = None, *, dumps: JSONEncoder = json.dumps
+        self, data: Any, compress: int | None = None, *, dumps: Callable[[Any], str] = json.dumps
     ) -> None:
         """Send ``data`` as a text message, serialised by ``dumps`` in this thread."""
         self.send_str(dumps(data), compress=compress)

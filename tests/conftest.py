@@ -1,8 +1,10 @@
 """Fixtures for every test: the servers, a session, child processes, and a check for leaks."""
 
 import gc
+import importlib.util
 import os
 import ssl
+import sys
 import tempfile
 import threading
 import time
@@ -121,6 +123,15 @@ def run_child() -> RunChild:
 # Leaks.
 
 
+@pytest.fixture(scope="session", autouse=True)
+def libuv_is_up() -> None:
+    """Make and close one loop: libuv keeps a pipe from the first of a process, for good."""
+    if importlib.util.find_spec("uvloop"):
+        import uvloop
+
+        uvloop.new_event_loop().close()
+
+
 @pytest.fixture(autouse=True)
 def no_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
     """Fail a test that leaves a thread of ours or a file descriptor behind.
@@ -131,6 +142,7 @@ def no_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     if request.node.get_closest_marker("leaks"):
         return
+    _close_shared_session()
     until = time.monotonic() + LEAK_GRACE
     for thread in _our_threads() - threads:
         thread.join(max(0.0, until - time.monotonic()))
@@ -139,6 +151,14 @@ def no_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
         gc.collect()  # an object in a reference cycle may hold the last handle
         left = _left_open(descriptors)
     assert not left, f"descriptors left open: {left}"
+
+
+def _close_shared_session() -> None:
+    """End the session of `syncclient.get()` and its siblings, which is meant to outlive them."""
+    api = sys.modules.get("syncclient._api")
+    if api is not None and api._shared is not None:
+        api._shared.close()
+        vars(api)["_shared"] = None  # the next call makes another
 
 
 def _our_threads() -> set[threading.Thread]:

@@ -1,9 +1,9 @@
 """Who is measured.
 
-To add a client, write ``clients/<name>.py`` with a function ``open_client(loop) -> Client`` and enter it here.
-One that needs an environment of its own (niquests, which replaces urllib3) names in ``python_variable`` the environment
-variable that holds that environment's interpreter; the client's module may import nothing beyond the library and
-``clients.base``. Still to come: niquests, primp.
+To add a client, write ``clients/<name>.py`` with a function ``open_client(loop) -> Client`` and
+enter it here. One that needs an environment of its own (niquests, which replaces urllib3) names in
+``python_variable`` the environment variable that holds that environment's interpreter; the client's
+module may import nothing beyond the library and ``clients.base``. Still to come: niquests, primp.
 """
 
 from __future__ import annotations
@@ -13,7 +13,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ClientSpec:
-    """An entry of the table: its name there, its module here, and the distributions whose versions count."""
+    """An entry of the table:
+
+    its name there, its module here, and the distributions whose versions count.
+    """
 
     name: str
     module: str
@@ -29,6 +32,7 @@ CLIENTS: tuple[ClientSpec, ...] = (
     ClientSpec("aiohttp", "aiohttp", ("aiohttp", "uvloop"), loop="uvloop"),
     ClientSpec("aiohttp/asyncio", "aiohttp", ("aiohttp",), loop="asyncio"),
     ClientSpec("requests", "requests", ("requests", "urllib3")),
+    ClientSpec("requests tuned", "requests_tuned", ("requests", "urllib3")),
     ClientSpec("httpx", "httpx", ("httpx", "httpcore", "h11")),
     ClientSpec("urllib3", "urllib3", ("urllib3",)),
     ClientSpec("pycurl", "pycurl", ("pycurl",)),
@@ -43,6 +47,9 @@ CLIENTS: tuple[ClientSpec, ...] = (
 
 
 def counterpart(peer: str, loop: str | None) -> str:
-    """Return the name under which ``peer`` stands for a client on ``loop``: like is compared with like."""
+    """Return the name under which ``peer`` stands for a client on ``loop``:
+
+    like is compared with like.
+    """
     names = {spec.name for spec in CLIENTS}
     return f"{peer}/asyncio" if loop == "asyncio" and f"{peer}/asyncio" in names else peer

@@ -20,7 +20,10 @@ asyncio.run(main())"""
 
 
 class TextSocket(Protocol):
-    """A WebSocket as it is used here; aiohttp's own class has other type parameters from one Python to the next."""
+    """A WebSocket as it is used here;
+
+    aiohttp's own class has other type parameters from one Python to the next.
+    """
 
     async def send_str(self, data: str) -> None: ...
     async def receive_str(self) -> str: ...
@@ -39,7 +42,9 @@ class AiohttpClient:
 
     def works(self) -> Mapping[str, Doing]:
         works = {
-            "get-1": self._doing(lambda job: self._get_many(job.small, job.count), "async with session.get(url)"),
+            "get-1": self._doing(
+                lambda job: self._get_many(job.small, job.count), "async with session.get(url)"
+            ),
             "get-32": self._doing(self._get_32, f"one ClientSession, {THREADS} tasks, no threads"),
             "map-100": self._doing(self._map, "gather under a Semaphore(100)"),
             "oneshot": self._doing(self._oneshot, "async with aiohttp.request(...)"),
@@ -67,7 +72,9 @@ class AiohttpClient:
         return done
 
     async def _get_32(self, job: Job) -> int:
-        return sum(await asyncio.gather(*(self._get_many(job.small, share) for share in job.shares())))
+        return sum(
+            await asyncio.gather(*(self._get_many(job.small, share) for share in job.shares()))
+        )
 
     async def _map(self, job: Job) -> int:
         semaphore = asyncio.Semaphore(CONCURRENCY)

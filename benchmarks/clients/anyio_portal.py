@@ -17,7 +17,9 @@ async def _noop() -> None:
 class AnyioPortalClient:
     def __init__(self, *, use_uvloop: bool) -> None:
         self._stack = ExitStack()
-        self._portal = self._stack.enter_context(start_blocking_portal(backend_options={"use_uvloop": use_uvloop}))
+        self._portal = self._stack.enter_context(
+            start_blocking_portal(backend_options={"use_uvloop": use_uvloop})
+        )
 
     def works(self) -> Mapping[str, Doing]:
         return {"crossing": Doing(self._cross, "portal.call(noop)")}

@@ -1,4 +1,7 @@
-"""No client at all: sockets and prepared bytes. What is left is the server's and the kernel's share of every figure."""
+"""No client at all:
+
+sockets and prepared bytes. What is left is the server's and the kernel's share of every figure.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,8 @@ from benchmarks.works import CHUNK_BYTES
 class Wire:
     """One connection and the least of HTTP/1.1: heads searched for their end and their length.
 
-    Every method blocks without a limit; the measuring parent has one. Raises ConnectionError when the peer is gone.
+    Every method blocks without a limit; the measuring parent has one. Raises ConnectionError when
+    the peer is gone.
     """
 
     def __init__(self, url: str) -> None:
@@ -83,7 +87,9 @@ class BareSocketClient:
 
     def works(self) -> Mapping[str, Doing]:
         return {
-            "get-1": Doing(lambda job: self._get_many(job.small, job.count), "sendall, recv, json.loads"),
+            "get-1": Doing(
+                lambda job: self._get_many(job.small, job.count), "sendall, recv, json.loads"
+            ),
             "get-32": Doing(lambda job: on_threads(self._get_many, job), "32 sockets, 32 threads"),
             "oneshot": Doing(self._oneshot, "connect, sendall, recv, json.loads, close"),
             "download": Doing(self._download, "recv_into"),

@@ -1,4 +1,7 @@
-"""What a measured client is, and what clients share. Standard library only: some run in environments of their own."""
+"""What a measured client is, and what clients share.
+
+Standard library only: some run in environments of their own.
+"""
 
 from __future__ import annotations
 
@@ -64,8 +67,9 @@ class Job:
 class Doing:
     """How a client does a work.
 
-    ``run`` does ``job.count`` units and returns how many the answers prove done: the sum of the replies' ``n``,
-    the bytes or lines that came. A shortfall makes the turn a failure. ``how`` is shown in the table.
+    ``run`` does ``job.count`` units and returns how many the answers prove done: the sum of the
+    replies' ``n``, the bytes or lines that came. A shortfall makes the turn a failure. ``how`` is
+    shown in the table.
     """
 
     run: Callable[[Job], int]
@@ -84,7 +88,10 @@ class Client(Protocol):
 
 @cache
 def threads() -> ThreadPoolExecutor:
-    """Return this process's pool of caller threads; they stay between turns, as those of a web server do."""
+    """Return this process's pool of caller threads;
+
+    they stay between turns, as those of a web server do.
+    """
     return ThreadPoolExecutor(THREADS, thread_name_prefix="caller")
 
 
@@ -104,11 +111,16 @@ def is_tick(text: object) -> bool:
 
 
 def cold_start(script: str) -> Doing:
-    """Return the work ``import`` for a script that finds the URL in ``sys.argv[1]``; it runs in new processes."""
+    """Return the work ``import`` for a script that finds the URL in ``sys.argv[1]``;
+
+    it runs in new processes.
+    """
 
     def run(job: Job) -> int:
         for _ in range(job.count):
-            subprocess.run([sys.executable, "-c", script, job.small], check=True, stdin=subprocess.DEVNULL)
+            subprocess.run(
+                [sys.executable, "-c", script, job.small], check=True, stdin=subprocess.DEVNULL
+            )
         return job.count
 
     return Doing(run, script.partition("; ")[2])

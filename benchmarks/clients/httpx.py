@@ -12,13 +12,19 @@ from benchmarks.works import CHUNK_BYTES, THREADS
 
 class HttpxClient:
     def __init__(self) -> None:
-        self._client = httpx.Client(limits=httpx.Limits(max_connections=100, max_keepalive_connections=THREADS))
+        self._client = httpx.Client(
+            limits=httpx.Limits(max_connections=100, max_keepalive_connections=THREADS)
+        )
 
     def works(self) -> Mapping[str, Doing]:
         return {
-            "get-1": Doing(lambda job: self._get_many(job.small, job.count), "client.get(url).json()"),
+            "get-1": Doing(
+                lambda job: self._get_many(job.small, job.count), "client.get(url).json()"
+            ),
             "get-32": Doing(lambda job: on_threads(self._get_many, job), "one Client, 32 threads"),
-            "map-100": Doing(lambda job: map_on_threads(self._get_one, job), "ThreadPoolExecutor(32).map"),
+            "map-100": Doing(
+                lambda job: map_on_threads(self._get_one, job), "ThreadPoolExecutor(32).map"
+            ),
             "oneshot": Doing(self._oneshot, "httpx.get(url).json()"),
             "download": Doing(self._download, "iter_bytes(65536)"),
             "lines": Doing(self._lines, "iter_lines(), which decodes to str"),

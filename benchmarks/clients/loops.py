@@ -6,7 +6,10 @@ import asyncio
 
 
 def new_loop(loop: str | None) -> asyncio.AbstractEventLoop:
-    """Return a new uvloop or asyncio loop. Raises ModuleNotFoundError where uvloop is asked for and not installed."""
+    """Return a new uvloop or asyncio loop.
+
+    Raises ModuleNotFoundError where uvloop is asked for and not installed.
+    """
     if loop == "uvloop":
         import uvloop
 

@@ -42,9 +42,16 @@ class PycurlClient:
 
     def works(self) -> Mapping[str, Doing]:
         return {
-            "get-1": Doing(lambda job: self._get_many(job.small, job.count), "reused handle; perform(), json.loads"),
-            "get-32": Doing(lambda job: on_threads(self._get_many, job), "a handle for each of 32 threads"),
-            "map-100": Doing(lambda job: map_on_threads(self._get_one, job), "ThreadPoolExecutor(32).map"),
+            "get-1": Doing(
+                lambda job: self._get_many(job.small, job.count),
+                "reused handle; perform(), json.loads",
+            ),
+            "get-32": Doing(
+                lambda job: on_threads(self._get_many, job), "a handle for each of 32 threads"
+            ),
+            "map-100": Doing(
+                lambda job: map_on_threads(self._get_one, job), "ThreadPoolExecutor(32).map"
+            ),
             "oneshot": Doing(self._oneshot, "a new handle for each request"),
             "download": Doing(self._download, "WRITEFUNCTION; curl cuts the chunks (16 KiB)"),
             "import": Doing(cold_start(_COLD).run, "import pycurl; one GET"),

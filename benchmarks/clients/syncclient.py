@@ -1,6 +1,7 @@
 """syncclient itself, on uvloop or on asyncio's loop.
 
-Works appear as the parts of the interface they need do; those parts are written down here as protocols.
+Works appear as the parts of the interface they need do; those parts are written down here as
+protocols.
 """
 
 from __future__ import annotations
@@ -11,7 +12,16 @@ from contextlib import AbstractContextManager
 from importlib import import_module
 from typing import Protocol, cast
 
-from benchmarks.clients.base import ECHO_TEXT, MIB, Client, Doing, Job, cold_start, is_tick, on_threads
+from benchmarks.clients.base import (
+    ECHO_TEXT,
+    MIB,
+    Client,
+    Doing,
+    Job,
+    cold_start,
+    is_tick,
+    on_threads,
+)
 from benchmarks.works import CHUNK_BYTES, CONCURRENCY, THREADS
 
 
@@ -67,13 +77,19 @@ class SyncclientClient:
             # What users get: uvloop, whose presence open_client has made sure of.
             self._session = module.Session()
         else:
-            self._session = module.Session(loop_thread=module.LoopThread(loop_factory=asyncio.new_event_loop))
+            self._session = module.Session(
+                loop_thread=module.LoopThread(loop_factory=asyncio.new_event_loop)
+            )
         self._ws: WebSocket | None = None
 
     def works(self) -> Mapping[str, Doing]:
         works = {
-            "get-1": Doing(lambda job: self._get_many(job.small, job.count), "session.get(url).json()"),
-            "get-32": Doing(lambda job: on_threads(self._get_many, job), f"one Session, {THREADS} threads"),
+            "get-1": Doing(
+                lambda job: self._get_many(job.small, job.count), "session.get(url).json()"
+            ),
+            "get-32": Doing(
+                lambda job: on_threads(self._get_many, job), f"one Session, {THREADS} threads"
+            ),
         }
         if hasattr(self._session, "_portal"):
             works["crossing"] = Doing(self._cross, "session._portal.call(noop)")
@@ -93,7 +109,9 @@ class SyncclientClient:
         # The one-shot functions and a cold process run on the default loop only.
         if self._default_loop and hasattr(self._module, "get"):
             works["oneshot"] = Doing(self._oneshot, "syncclient.get(url).json()")
-            works["import"] = cold_start("import sys; import syncclient; syncclient.get(sys.argv[1]).json()")
+            works["import"] = cold_start(
+                "import sys; import syncclient; syncclient.get(sys.argv[1]).json()"
+            )
         return works
 
     def _get_many(self, url: str, count: int) -> int:

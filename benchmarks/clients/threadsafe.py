@@ -1,4 +1,7 @@
-"""``asyncio.run_coroutine_threadsafe`` on a loop in a thread of its own: what the standard library offers."""
+"""``asyncio.run_coroutine_threadsafe`` on a loop in a thread of its own:
+
+what the standard library offers.
+"""
 
 from __future__ import annotations
 

@@ -16,14 +16,22 @@ class Urllib3Client:
 
     def works(self) -> Mapping[str, Doing]:
         return {
-            "get-1": Doing(lambda job: self._get_many(job.small, job.count), 'pool.request("GET", url).json()'),
-            "get-32": Doing(lambda job: on_threads(self._get_many, job), "one PoolManager, 32 threads"),
-            "map-100": Doing(lambda job: map_on_threads(self._get_one, job), "ThreadPoolExecutor(32).map"),
+            "get-1": Doing(
+                lambda job: self._get_many(job.small, job.count), 'pool.request("GET", url).json()'
+            ),
+            "get-32": Doing(
+                lambda job: on_threads(self._get_many, job), "one PoolManager, 32 threads"
+            ),
+            "map-100": Doing(
+                lambda job: map_on_threads(self._get_one, job), "ThreadPoolExecutor(32).map"
+            ),
             "oneshot": Doing(self._oneshot, 'urllib3.request("GET", url), which keeps connections'),
             "download": Doing(self._download, "stream(65536)"),
             "lines": Doing(self._lines, "for line in response"),
             "upload": Doing(self._upload, "request(body=generator)"),
-            "import": cold_start('import sys; import urllib3; urllib3.request("GET", sys.argv[1]).json()'),
+            "import": cold_start(
+                'import sys; import urllib3; urllib3.request("GET", sys.argv[1]).json()'
+            ),
         }
 
     def _get_one(self, url: str) -> int:

@@ -9,7 +9,15 @@ import aiohttp
 from aiohttp import web
 
 from benchmarks.servers.process import run, serve_until_stdin_ends
-from benchmarks.servers.routes import BLOCK, BURST_TEXT, BYTES_PATH, JSON_BODY, JSON_PATH, UPLOAD_PATH, WS_PATH
+from benchmarks.servers.routes import (
+    BLOCK,
+    BURST_TEXT,
+    BYTES_PATH,
+    JSON_BODY,
+    JSON_PATH,
+    UPLOAD_PATH,
+    WS_PATH,
+)
 
 IDLE_SECONDS = 3600.0
 """Kept-alive connections outlive the longest pause between two turns of a client."""

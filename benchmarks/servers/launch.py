@@ -38,7 +38,9 @@ class PythonServer:
     small_only = False
 
     def __init__(self, module: str) -> None:
-        self._child = ChildProcess(f"server {module}", [sys.executable, "-m", f"benchmarks.servers.{module}"])
+        self._child = ChildProcess(
+            f"server {module}", [sys.executable, "-m", f"benchmarks.servers.{module}"]
+        )
         try:
             hello = self._child.receive(START_SECONDS)
         except ChildError:
@@ -94,7 +96,8 @@ class NginxServer:
             port: int = probe.getsockname()[1]
         config = folder / "nginx.conf"
         config.write_text(
-            _NGINX_CONFIG.format(folder=folder, port=port, path=JSON_PATH, body=JSON_BODY.decode()), encoding="utf-8"
+            _NGINX_CONFIG.format(folder=folder, port=port, path=JSON_PATH, body=JSON_BODY.decode()),
+            encoding="utf-8",
         )
         version = subprocess.run([program, "-v"], capture_output=True, text=True, check=True).stderr
         self.software = version.rpartition(" ")[2].strip()

@@ -22,7 +22,11 @@ else:
 
 def run(main: Coroutine[None, None, None]) -> None:
     """Run a server's main coroutine on uvloop where it is installed, else on asyncio's own loop."""
-    loop = asyncio.new_event_loop() if sys.platform == "win32" or not UVLOOP else uvloop.new_event_loop()
+    loop = (
+        asyncio.new_event_loop()
+        if sys.platform == "win32" or not UVLOOP
+        else uvloop.new_event_loop()
+    )
     # Windows sends Ctrl-C to every process of the console; the parent tells the user.
     with suppress(KeyboardInterrupt):
         loop.run_until_complete(main)
@@ -39,5 +43,10 @@ async def serve_until_stdin_ends(software: str, port: int) -> None:
         loop.call_soon_threadsafe(ended.set)
 
     threading.Thread(target=watch, daemon=True).start()
-    print(json.dumps({"software": f"{software} on {'uvloop' if UVLOOP else 'asyncio'}", "port": port}), flush=True)
+    print(
+        json.dumps(
+            {"software": f"{software} on {'uvloop' if UVLOOP else 'asyncio'}", "port": port}
+        ),
+        flush=True,
+    )
     await ended.wait()

@@ -13,7 +13,15 @@ import hashlib
 from email.utils import formatdate
 
 from benchmarks.servers.process import serve_until_stdin_ends
-from benchmarks.servers.routes import BLOCK, BURST_TEXT, BYTES_PATH, JSON_BODY, JSON_PATH, UPLOAD_PATH, WS_PATH
+from benchmarks.servers.routes import (
+    BLOCK,
+    BURST_TEXT,
+    BYTES_PATH,
+    JSON_BODY,
+    JSON_PATH,
+    UPLOAD_PATH,
+    WS_PATH,
+)
 
 HIGH_WATER = 4 * 1024 * 1024
 WS_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -23,7 +31,10 @@ _BURST_BLOCK_FRAMES = 1_000
 
 
 def _reply(body: bytes, *, length: int | None = None) -> bytes:
-    """Return a reply with the headers an ordinary server sends; ``length`` when the body follows later."""
+    """Return a reply with the headers an ordinary server sends;
+
+    ``length`` when the body follows later.
+    """
     return (
         b"HTTP/1.1 200 OK\r\n"
         b"Content-Type: application/json; charset=utf-8\r\n"
@@ -95,7 +106,10 @@ class RawProtocol(asyncio.Protocol):
             return
         start, *lines = head.split(b"\r\n")
         path = start.split(b" ")[1].decode()
-        fields = {name.lower(): value.strip() for name, _, value in (line.partition(b":") for line in lines)}
+        fields = {
+            name.lower(): value.strip()
+            for name, _, value in (line.partition(b":") for line in lines)
+        }
         if path == JSON_PATH:
             self._transport.write(_JSON_REPLY)
         elif path.startswith(BYTES_PATH):
@@ -208,7 +222,9 @@ class _Upload:
 
 
 async def main() -> None:
-    server = await asyncio.get_running_loop().create_server(RawProtocol, "127.0.0.1", 0, backlog=1024)
+    server = await asyncio.get_running_loop().create_server(
+        RawProtocol, "127.0.0.1", 0, backlog=1024
+    )
     await serve_until_stdin_ends("raw asyncio protocol", server.sockets[0].getsockname()[1])
 
 

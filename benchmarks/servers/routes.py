@@ -21,7 +21,14 @@ WS_PATH = "/ws"
 BURST_TEXT = "tick 0123456789"
 
 JSON_BODY = json.dumps(
-    {"n": 1, "id": "c0ffee-42", "name": "small reply", "tags": ["alpha", "beta", "gamma"], "price": 12.5, "ok": True}
+    {
+        "n": 1,
+        "id": "c0ffee-42",
+        "name": "small reply",
+        "tags": ["alpha", "beta", "gamma"],
+        "price": 12.5,
+        "ok": True,
+    }
 ).encode()
 
 _LINE = b'{"level":"info","message":"a line of a log, as they come"}'.ljust(LINE_BYTES - 1) + b"\n"

@@ -216,7 +216,9 @@ def main() -> int:
     table = Table("", "step", "what was seen", "ms", title="syncclient: the main job")
     failed = 0
     started = time.perf_counter()
-    with app_server() as server, syncclient.Session(server.url) as session:
+    # By default a jar keeps no cookies of bare IP addresses, and our server has no name.
+    jar = syncclient.CookieJar(unsafe=True)
+    with app_server() as server, syncclient.Session(server.url, cookie_jar=jar) as session:
         for step in STEPS:
             step_started = time.perf_counter()
             try:

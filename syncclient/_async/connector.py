@@ -157,11 +157,12 @@ class Pool(aiohttp.BaseConnector):
     async def _wait_for_available_connection(self, key: ConnectionKey, traces: list[Trace]) -> None:
         enter(Phase.POOL, self._why_full(key))
         await super()._wait_for_available_connection(key, traces)
-        enter(Phase.CONNECT)
+        # A connection that became idle is there at once; a new one notes its own phases.
+        enter(Phase.HEAD)
 
     def _why_full(self, key: ConnectionKey) -> str:
         limit, which, where = self.limit, "limit", ""
-        if not limit or len(getattr(self, "_acquired", ())) < limit:
+        if self.limit_per_host and not 0 < limit <= len(getattr(self, "_acquired", ())):
             limit, which, where = self.limit_per_host, "limit_per_host", f" to {key.host}"
         if limit == 1:
             return f"the one connection{where} is in use ({which}=1)"

@@ -7,19 +7,28 @@ of ``Exchange``.
 from __future__ import annotations
 
 import asyncio
-from typing import Any, cast
+import ssl
+from typing import Any
 
 from aiohttp import (
+    ClientConnectionError,
+    ClientConnectorCertificateError,
     ClientConnectorError,
     ClientOSError,
     ClientPayloadError,
     ClientResponseError,
     ConnectionTimeoutError,
-    RequestInfo,
+    InvalidURL,
+    NonHttpUrlClientError,
     ServerDisconnectedError,
     SocketTimeoutError,
+    TooManyRedirects,
+    UnixClientConnectorError,
 )
+from aiohttp.client_reqrep import ConnectionKey
+from aiohttp.http_exceptions import HttpProcessingError
 from multidict import CIMultiDictProxy
+from yarl import URL
 
 from .._exceptions import (
     ConnectTimeoutError,
@@ -28,7 +37,7 @@ from .._exceptions import (
     TimeoutDetails,
     TotalTimeoutError,
 )
-from .._models import redacted_headers, redacted_url
+from .._models import redacted_head, redacted_headers, redacted_info, redacted_text, redacted_url
 from .head import head_of
 from .phase import Phase, Progress
 
@@ -40,23 +49,36 @@ def explained(error: Exception, progress: Progress) -> Exception:
     """
     if isinstance(error, asyncio.TimeoutError) and not isinstance(error, ClientOSError):
         return _timeout(error, progress)
-    if isinstance(error, ClientResponseError):
-        return _without_engine(error)
     where = f"{progress.method} {redacted_url(progress.url)} while {progress.phase.value}"
+    if isinstance(error, ClientResponseError):
+        return _without_engine(error, where)
     if where in str(error):  # raised before: a broken stream keeps its error
         return error
     if isinstance(error, ServerDisconnectedError):
         error.message = f"the server closed the connection: {where}"
         error.args = (error.message,)
-    elif isinstance(error, ClientPayloadError):
-        error.args = (f"{error}: {where}",)
-    elif isinstance(error, ClientOSError) and not isinstance(error, ClientConnectorError):
+    elif isinstance(error, ClientConnectorError):
+        return _connector_error(error, where)
+    elif isinstance(error, ClientOSError):
         # The text of an OSError is made of its fields, unless it has none.
         if error.strerror is None:
             error.args = (f"{error}: {where}",)
         else:
             error.strerror = f"{error.strerror}: {where}"
+            error.args = (error.errno, error.strerror)
+    elif isinstance(error, InvalidURL):  # where a redirect led
+        error._url = redacted_text(str(error.url))
+        error._description = f"{error.description or 'invalid URL'}: {where}"
+        error.args = (error._url, error._description)
+    elif isinstance(error, NonHttpUrlClientError):
+        error.args = (f"{redacted_text(str(error))}: {where}",)
+    elif type(error) in _PLAIN:
+        error.args = (f"{error}: {where}",)
     return error
+
+
+#: Errors whose text is their one argument.
+_PLAIN = (ClientPayloadError, ClientConnectionError)
 
 
 def _timeout(error: Exception, progress: Progress) -> TimeoutDetails:
@@ -82,17 +104,53 @@ def _timeout(error: Exception, progress: Progress) -> TimeoutDetails:
     )
 
 
-def _without_engine(error: ClientResponseError) -> ClientResponseError:
+def _without_engine(error: ClientResponseError, where: str) -> ClientResponseError:
     """Put values in place of what of the engine ``error`` holds, and hide its secrets.
 
     The history becomes Heads, and the headers plain dicts: the proxies cannot be pickled.
     """
-    info = error.request_info
-    headers = cast("CIMultiDictProxy[str]", redacted_headers(info.headers))
-    error.request_info = RequestInfo(info.url, info.method, headers, info.real_url)
-    history: Any = tuple(head_of(response) for response in error.history)
+    if isinstance(error, TooManyRedirects) and not error.message:
+        error.message = f"stopped at redirect number {len(error.history)}: {where}"
+    elif isinstance(error.__cause__, HttpProcessingError):
+        error.message = f"{error.message}: {where}"
+    error.request_info = redacted_info(error.request_info)
+    history: Any = tuple(redacted_head(head_of(response)) for response in error.history)
     error.history = history
     if isinstance(error.headers, CIMultiDictProxy):
         error.headers = redacted_headers(error.headers)
     error.args = (error.request_info, error.history)
     return error
+
+
+def _connector_error(error: ClientConnectorError, where: str) -> ClientConnectorError:
+    """Say where in ``error``, and put values in place of the secrets and contexts it holds."""
+    key = error._conn_key = _plain_key(error._conn_key)
+    if isinstance(error, ClientConnectorCertificateError):
+        error._certificate_error = _retold(error.certificate_error, where)
+        error.args = (key, error._certificate_error)
+        return error
+    told = error._os_error = _retold(error.os_error, where)
+    error.strerror = told.strerror
+    if isinstance(error, UnixClientConnectorError):
+        error.args = (error.path, key, told)  # what its class takes
+    else:
+        error.args = (key, told)
+    return error
+
+
+def _plain_key(key: ConnectionKey) -> ConnectionKey:
+    """Return ``key`` without credentials, and without a context, which cannot be pickled."""
+    proxy = key.proxy and URL(redacted_url(key.proxy), encoded=True)
+    told = True if isinstance(key.ssl, ssl.SSLContext) else key.ssl
+    return key._replace(ssl=told, proxy=proxy, proxy_auth=None)
+
+
+def _retold(error: Any, where: str) -> Any:
+    """Return a copy of an OSError that says where. The original may be others' as well: DNS."""
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    try:
+        told = type(error)(getattr(error, "errno", None), f"{text}: {where}")
+    except TypeError:  # a class with a constructor of its own
+        told = OSError(getattr(error, "errno", None), f"{text}: {where}")
+    told.__dict__.update(getattr(error, "__dict__", {}))
+    return told

@@ -35,22 +35,29 @@ class Names(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SystemNames:
     """The operating system's resolver, on the worker threads of the loop's executor."""
 
+    def __repr__(self) -> str:
+        return "ThreadedResolver()"
+
     def open(self) -> AbstractResolver:
         """Return the live resolver. On the event loop."""
-        # Named, never aiohttp's default: that one is aiodns wherever aiodns is importable.
-        return aiohttp.ThreadedResolver()
+        return SystemResolver()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ServerNames:
     """DNS servers asked directly, through aiodns."""
 
     nameservers: tuple[str, ...] | None
     options: tuple[tuple[str, object], ...]
+
+    def __repr__(self) -> str:
+        parts = [] if self.nameservers is None else [f"nameservers={list(self.nameservers)!r}"]
+        parts += [f"{name}={value!r}" for name, value in self.options]
+        return f"AsyncResolver({', '.join(parts)})"
 
     def open(self) -> AbstractResolver:
         """Return the live resolver. On the event loop."""
@@ -60,27 +67,95 @@ class ServerNames:
         return aiohttp.AsyncResolver(**options)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CustomNames:
     """A resolver of the user's: blocking, so on a worker thread, or with an async ``resolve``."""
 
     resolver: Resolve
+
+    def __repr__(self) -> str:
+        return repr(self.resolver)
 
     def open(self) -> AbstractResolver:
         """Return the live resolver. On the event loop."""
         return _CustomResolver(self.resolver)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PinnedNames:
     """Addresses given by hand for some hosts, and another resolver for all the rest."""
 
     pins: tuple[tuple[str, tuple[str, ...]], ...]
     others: Names
 
+    def __repr__(self) -> str:
+        return repr(
+            {
+                host: addresses[0] if len(addresses) == 1 else list(addresses)
+                for host, addresses in self.pins
+            }
+        )
+
     def open(self) -> AbstractResolver:
         """Return the live resolver. On the event loop."""
         return _PinnedResolver(dict(self.pins), self.others.open())
+
+
+class SystemResolver(AbstractResolver):
+    """The operating system's resolver, asked on the worker threads of the loop's executor.
+
+    Not aiohttp's ThreadedResolver: that one asks the loop, and uvloop answers with libuv's
+    four threads, which stuck look-ups fill for everybody, and which the process joins as it
+    ends. Nor aiohttp's default, which is aiodns wherever aiodns can be imported.
+    """
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        """Return the addresses of ``host``.
+
+        Raises:
+            socket.gaierror: The system knows none.
+        """
+        return await asyncio.get_running_loop().run_in_executor(None, _ask, host, port, family)
+
+    async def close(self) -> None:
+        """Do nothing: a look-up under way ends by itself, and nobody waits for it."""
+
+
+# As aiohttp asks: no addresses of a family this machine has no interface for.
+_ADDRCONFIG = socket.AI_ADDRCONFIG & getattr(socket, "AI_MASK", socket.AI_ADDRCONFIG)
+
+
+def _ask(host: str, port: int, family: int) -> list[ResolveResult]:
+    kind = socket.SOCK_STREAM
+    try:
+        found = socket.getaddrinfo(host, port, family, kind, flags=_ADDRCONFIG)
+    except socket.gaierror:
+        # With no interface but loopback's, Windows would not even have localhost.
+        if host.rstrip(".").lower() != "localhost":
+            raise
+        found = socket.getaddrinfo(host, port, family, kind)
+    return [
+        ResolveResult(
+            hostname=host,
+            # With its zone, where it has one: only a link-local address does.
+            host=socket.getnameinfo(address, _NUMERIC)[0]
+            if address[3:] > (0,)
+            else str(address[0]),
+            port=port,
+            family=family_found,
+            proto=proto,
+            flags=_NUMERIC_HINTS,
+        )
+        for family_found, _, proto, _, address in found
+        # A Python built without IPv6 gives addresses of two parts for it.
+        if len(address) == 4 or family_found == socket.AF_INET
+    ]
+
+
+_NUMERIC = socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
+_NUMERIC_HINTS = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
 
 
 class _CustomResolver(AbstractResolver):
@@ -173,7 +248,7 @@ def _result(one: Answer, host: str, port: int) -> ResolveResult:
         port=given if isinstance(given, int) and given else port,
         family=socket.AF_INET6 if ":" in address else socket.AF_INET,
         proto=0,
-        flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+        flags=_NUMERIC_HINTS,
     )
 
 

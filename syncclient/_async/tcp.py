@@ -206,8 +206,15 @@ class SocksPool(TCPPool):
         self._proxy = settings.proxy
         super().__init__(settings)
 
-    def _note_connecting(self, req: ClientRequest) -> None:
-        enter(Phase.CONNECT, f"through the proxy {socks.shown(self._proxy)}")
+    async def _address_of(
+        self, host: str, port: int, req: ClientRequest, traces: list[Trace]
+    ) -> str:
+        enter(Phase.RESOLVE, host)
+        try:
+            return (await self._resolve_host(host, port, traces=traces))[0]["host"]
+        except OSError as exc:
+            key = req.connection_key._replace(host=host, port=port)
+            raise aiohttp.ClientConnectorDNSError(key, exc) from exc
 
     async def _create_direct_connection(
         self,
@@ -220,13 +227,12 @@ class SocksPool(TCPPool):
         host, port = req.host, req.url.port
         assert port is not None  # only ws, wss, http and https come here, and each has one
         if not socks.SCHEMES[self._proxy.scheme]:
-            try:
-                found = await self._resolve_host(host, port, traces=traces)
-            except OSError as exc:
-                raise aiohttp.ClientConnectorDNSError(req.connection_key, exc) from exc
-            host = found[0]["host"]
-            enter(Phase.CONNECT, f"through the proxy {socks.shown(self._proxy)}")
-        sock = await socks.tunnel(self._proxy, host, port, req=req, timeout=timeout.sock_connect)
+            host = await self._address_of(host, port, req, traces)
+        proxy = self._proxy.with_host(
+            await self._address_of(self._proxy.host or "", socks.port_of(self._proxy), req, traces)
+        )
+        enter(Phase.CONNECT, f"through the proxy {socks.shown(self._proxy)}")
+        sock = await socks.tunnel(proxy, host, port, req=req, timeout=timeout.sock_connect)
         context = self._get_ssl_context(req)
         name = (req.server_hostname or req.host).rstrip(".") if context else None
         try:

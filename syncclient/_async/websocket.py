@@ -195,7 +195,9 @@ class AsyncWebSocket:
         self._room_since = 0.0
 
         self._closing = False
+        #: Tasks that outlive the call which started them. asyncio itself would let go of them.
         self._sends: set[asyncio.Task[None]] = set()
+        self._last: set[asyncio.Task[bool]] = set()
         self._closed = asyncio.Event()
         if heartbeat is not None:
             excuse_silence(ws, self._not_reading)
@@ -384,6 +386,8 @@ class AsyncWebSocket:
                 await self._ws.close(code=code, message=message)
                 await asyncio.wait([self._pump])
             await self._hang_up()
+            # Both may have ended just now, and their callbacks not have run yet.
+            self._check_closed()
         finally:
             if not self._closed.is_set():
                 self._drop()
@@ -435,12 +439,20 @@ class AsyncWebSocket:
     def _drop(self) -> None:
         if self._transport is not None:
             self._transport.abort()
-        else:
+        elif not self._ws.closed:
             self._pump.cancel()
+            # Politely, then: there is no other way. Bounded by the engine's own timeout.
+            closing = self._loop.create_task(self._ws.close())
+            self._last.add(closing)
+            closing.add_done_callback(self._last.discard)
 
-    def _check_closed(self, _: object) -> None:
+    def _check_closed(self, _: object = None) -> None:
         """Runs when the pump ends, and when the connection is lost. After both, all is over."""
-        if self._pump.done() and (self._lost is None or self._lost.done()):
+        if (
+            not self._closed.is_set()
+            and self._pump.done()
+            and (self._lost is None or self._lost.done())
+        ):
             stop_excusing(self._ws)
             self._closed.set()
             if self._host is not None:

@@ -30,8 +30,9 @@ def transport_of(ws: Engine) -> asyncio.Transport | None:
     left, which a peer that does not read puts off for ever. Without the transport, such a
     connection stays open until the peer or the system drops it.
     """
-    transport = getattr(getattr(ws, "_writer", None), "transport", None)
-    return transport if isinstance(transport, asyncio.Transport) else None
+    transport: asyncio.Transport | None = getattr(getattr(ws, "_writer", None), "transport", None)
+    # uvloop's are no instances of asyncio.Transport.
+    return transport if hasattr(transport, "abort") else None
 
 
 def lost_of(ws: Engine) -> asyncio.Future[None] | None:

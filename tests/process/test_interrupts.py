@@ -1,0 +1,222 @@
+"""An interrupted caller cleans up after itself (rule 6): real signals, in child processes."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from tests.children import Child, RunChild
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="sends POSIX signals")
+
+#: A raw server in the child itself, which interrupts the main thread when a request has
+#: come just so far. ``how`` is what it does to interrupt.
+PREAMBLE = """
+import ctypes, os, signal, sys, threading, time
+import syncclient
+from tests.servers.raw import RawServer
+
+sent = 0.0
+
+def interrupt(how=lambda: os.kill(os.getpid(), signal.SIGINT)):
+    global sent
+    sent = time.monotonic()
+    how()
+
+def head_then_nothing(conn):
+    conn.read_request()
+    interrupt()
+    conn.read_to_end()
+
+def body_then_nothing(conn):
+    conn.read_request()
+    conn.send(b"HTTP/1.1 200 OK\\r\\nContent-Length: 1000\\r\\n\\r\\nsome")
+    go.wait(10)
+    interrupt()
+    conn.read_to_end()
+
+def answer(conn):
+    while conn.read_request():
+        conn.respond(b"fine")
+
+go = threading.Event()
+
+def report():
+    late = time.monotonic() - sent
+    print("interrupted", "in time" if late < 1 else f"after {late} s")
+"""
+
+
+def run(run_child: RunChild, code: str) -> Child:
+    """Run ``code`` after the preamble; anything on its stderr is an error of its own."""
+    child = run_child(PREAMBLE + code, flags=("-X", "dev", "-W", "error"))
+    assert child.stderr == ""
+    assert child.status == 0
+    return child
+
+
+@pytest.mark.parametrize(
+    ("script", "act"),
+    [
+        ("head_then_nothing", "session.get(server.url)"),
+        ("head_then_nothing", "syncclient.get(server.url)"),
+        ("body_then_nothing", "r = session.get(server.url); go.set(); r.read()"),
+        ("body_then_nothing", "r = session.get(server.url); go.set(); r.text()"),
+    ],
+    ids=["head", "one-shot", "read", "text"],
+)
+def test_ctrl_c(run_child: RunChild, script: str, act: str) -> None:
+    """It raises at once, the server sees the connection end, and the session works on."""
+    child = run(
+        run_child,
+        f"""
+with RawServer({script}, answer) as server, syncclient.Session() as session:
+    try:
+        {act}
+    except KeyboardInterrupt:
+        report()
+    server.connections[0].wait_until_closed()
+    print(session.get(server.url).text())
+""",
+    )
+    assert child.stdout.split("\n") == ["interrupted in time", "fine", ""]
+
+
+def test_a_signal_handler_that_raises(run_child: RunChild) -> None:
+    """SIGALRM with an exception of the user's ends the wait with that exception."""
+    child = run(
+        run_child,
+        """
+class TooLong(Exception):
+    pass
+
+def ring(number, frame):
+    raise TooLong
+
+signal.signal(signal.SIGALRM, ring)
+
+def script(conn):
+    conn.read_request()
+    interrupt(lambda: os.kill(os.getpid(), signal.SIGALRM))
+    conn.read_to_end()
+
+with RawServer(script, answer) as server, syncclient.Session() as session:
+    try:
+        session.get(server.url)
+    except TooLong:
+        report()
+    server.connections[0].wait_until_closed()
+    print(session.get(server.url).text())
+""",
+    )
+    assert child.stdout.split("\n") == ["interrupted in time", "fine", ""]
+
+
+def test_a_signal_handler_that_makes_a_request(run_child: RunChild) -> None:
+    """A handler may use the session in the middle of a request of the same thread."""
+    child = run(
+        run_child,
+        """
+answered = threading.Event()
+
+def handler(number, frame):
+    print("in the handler:", session.get(server.url).text())
+    answered.set()
+
+signal.signal(signal.SIGUSR1, handler)
+
+def script(conn):
+    conn.read_request()
+    interrupt(lambda: os.kill(os.getpid(), signal.SIGUSR1))
+    answered.wait(10)
+    conn.respond(b"late but fine")
+
+with RawServer(script, answer) as server, syncclient.Session() as session:
+    print(session.get(server.url).text())
+""",
+    )
+    assert child.stdout.split("\n") == ["in the handler: fine", "late but fine", ""]
+
+
+def test_a_second_interrupt_leaves_at_once(run_child: RunChild) -> None:
+    """While a task that swallows its cancellation is waited for, Ctrl-C again ends the wait."""
+    child = run(
+        run_child,
+        """
+import asyncio
+
+left = threading.Event()
+
+async def stubborn(session, context, params):
+    interrupt()
+    interrupts = 1
+    while not left.is_set():
+        try:
+            await asyncio.sleep(0.01)
+        except asyncio.CancelledError:
+            if interrupts == 1:
+                interrupts = 2
+                interrupt()
+
+config = syncclient.TraceConfig()
+config.on_request_start.append(stubborn)
+with RawServer(answer) as server:
+    session = syncclient.Session(trace_configs=[config])
+    try:
+        session.get(server.url)
+    except KeyboardInterrupt:
+        report()
+    left.set()
+    session.close()
+""",
+    )
+    assert child.stdout.split("\n") == ["interrupted in time", ""]
+
+
+def test_ctrl_c_while_closing(run_child: RunChild) -> None:
+    """The wait ends, and the closing goes on without it: nothing is left open."""
+    child = run(
+        run_child,
+        """
+import asyncio
+
+began = threading.Event()
+
+async def slow(session, context, params):
+    began.set()
+    try:
+        await asyncio.sleep(60)
+    except asyncio.CancelledError:
+        interrupt()
+        await asyncio.sleep(0.3)
+        raise
+
+config = syncclient.TraceConfig()
+config.on_request_start.append(slow)
+outcome = []
+
+def other_thread():
+    try:
+        session.get(server.url)
+    except syncclient.SessionClosedError:
+        outcome.append("closed")
+
+with RawServer(answer) as server:
+    session = syncclient.Session(trace_configs=[config])
+    thread = threading.Thread(target=other_thread)
+    thread.start()
+    began.wait(10)
+    try:
+        session.close()
+    except KeyboardInterrupt:
+        report()
+    thread.join(10)
+    print(outcome, session.closed)
+    for thread in threading.enumerate():
+        if thread.name == "syncclient-loop":
+            thread.join(10)
+    print([thread.name for thread in threading.enumerate() if "syncclient" in thread.name])
+""",
+    )
+    assert child.stdout.split("\n") == ["interrupted in time", "['closed'] True", "[]", ""]
