@@ -1,7 +1,4 @@
-"""The command line:
-
-``python -m benchmarks`` from the root of the repository, or ``nox -s bench -- ...``.
-"""
+"""The command line: ``python -m benchmarks`` from the repository's root, or ``nox -s bench``."""
 
 from __future__ import annotations
 
@@ -63,7 +60,7 @@ def _positive(text: str) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the benchmarks. Returns 0, or 1 if a server or a client failed; goals do not count here."""
+    """Run the benchmarks. Return 0, or 1 if a server or a client failed; goals do not count."""
     options = parse(sys.argv[1:] if arguments is None else arguments)
     plan = runner.Plan(
         works=[work for work in WORKS if not options.only or work.name in options.only],

@@ -42,7 +42,7 @@ def _work_as_json(result: WorkResult) -> dict[str, object]:
         "goals": [
             {
                 "client": verdict.client,
-                "peer": verdict.goal.peer,
+                "peer": verdict.peer,
                 "faster": verdict.goal.faster,
                 "within": verdict.goal.within,
                 "times_as_fast": verdict.times_as_fast,
@@ -131,7 +131,8 @@ def preface(board: Scoreboard) -> list[str]:
 
 def heading(result: WorkResult) -> str:
     rounds = max((len(series.turns) for series in result.series), default=0)
-    return f"{result.work.name}: {result.work.title} ({result.count:,} each round, {rounds} rounds; {result.server})"
+    size = f"{result.count:,} each round, {rounds} rounds"
+    return f"{result.work.name}: {result.work.title} ({size}; {result.server})"
 
 
 def columns(result: WorkResult) -> list[str]:

@@ -95,7 +95,7 @@ class WorkResult:
     def verdicts(self) -> list[Verdict]:
         """Hold every variant of syncclient that was measured against the work's goals."""
         return [
-            Verdict(series.client, goal, ratio)
+            Verdict(series.client, counterpart(goal.peer, _LOOPS[series.client]), goal, ratio)
             for series in self.series
             if series.client.partition("/")[0] == "syncclient"
             for goal in self.work.goals
@@ -108,6 +108,7 @@ class Verdict:
     """A goal, and the ratio measured for it: how many times as fast as the peer."""
 
     client: str
+    peer: str
     goal: Goal
     times_as_fast: float
 
@@ -119,10 +120,10 @@ class Verdict:
 
     def __str__(self) -> str:
         if self.goal.within is not None:
-            said = f"time of {self.goal.peer} x {1 / self.times_as_fast:.2f}"
+            said = f"time of {self.peer} x {1 / self.times_as_fast:.2f}"
             aim = f"<= {self.goal.within:g}"
         else:
-            said = f"{self.times_as_fast:.2f} x as fast as {self.goal.peer}"
+            said = f"{self.times_as_fast:.2f} x as fast as {self.peer}"
             aim = f">= {self.goal.faster:g}"
         return f"{self.client}: {said}, goal {aim}: {'met' if self.met else 'NOT MET'}"
 

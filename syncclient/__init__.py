@@ -33,8 +33,6 @@ from aiohttp import (
     Fingerprint,
     FormData,
     HttpVersion,
-    HttpVersion10,
-    HttpVersion11,
     InvalidURL,
     InvalidUrlClientError,
     InvalidUrlRedirectClientError,
@@ -78,6 +76,7 @@ from ._resolver import AsyncResolver, ThreadedResolver
 from ._response import Response
 from ._session import Session
 from ._transports import NamedPipeConnector, SocksConnector, UnixConnector
+from ._types import HttpVersion10, HttpVersion11
 
 __all__ = [
     "AsyncResolver",
@@ -159,3 +158,10 @@ __all__ = [
     "put",
     "request",
 ]
+
+# A user who sees a class in a traceback or a pickle learns where to import it from.
+for _name in __all__:
+    _value = globals()[_name]
+    if getattr(_value, "__module__", "").startswith("syncclient."):
+        _value.__module__ = "syncclient"
+del _name, _value

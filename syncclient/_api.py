@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
 
 from aiohttp import hdrs
@@ -15,17 +14,16 @@ from ._types import StrOrURL
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-_lock = threading.Lock()  # guards the making of _shared
-_shared: Session | None = None
+_shared: dict[str, Session] = {}
 
 
 def shared_session() -> Session:
     """Return the session of the one-shot functions: it pools connections, keeps no cookies."""
-    global _shared
-    session = _shared
+    session = _shared.get("session")
     if session is None:
-        with _lock:
-            session = _shared = _shared or Session(cookie_jar=DummyCookieJar())
+        # setdefault is atomic, and an unused session costs nothing. A lock could be
+        # copied locked by a fork, or taken twice by a signal handler.
+        session = _shared.setdefault("session", Session(cookie_jar=DummyCookieJar()))
     return session
 
 

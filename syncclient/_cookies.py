@@ -11,8 +11,10 @@ import asyncio
 import copy
 import functools
 import os
-from collections.abc import Callable, Iterable, Iterator
-from http.cookies import BaseCookie, Morsel
+import pickle
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from http.cookies import BaseCookie, Morsel, SimpleCookie
+from types import MappingProxyType
 from typing import Any, Generic, TypeVar, cast
 
 import aiohttp
@@ -34,6 +36,10 @@ class BaseCookieJar(Generic[J]):
     def __init__(self, live: J) -> None:
         self._live = live
         self._portal: Portal[Any] | None = None
+        self._loop_thread = default_loop_thread
+        self._unsafe = live.unsafe
+        self._quote_cookie = live.quote_cookie
+        self._treat_as_secure_origin = live.treat_as_secure_origin
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}>"
@@ -45,6 +51,21 @@ class BaseCookieJar(Generic[J]):
         """Iterate over copies of the cookies, all taken in one crossing."""
         return iter(self._do(copied_morsels))
 
+    @property
+    def unsafe(self) -> bool:
+        """Whether cookies from hosts that are IP addresses are accepted."""
+        return self._unsafe
+
+    @property
+    def quote_cookie(self) -> bool:
+        """Whether values that need it are quoted."""
+        return self._quote_cookie
+
+    @property
+    def treat_as_secure_origin(self) -> frozenset[URL]:
+        """Origins that get cookies marked Secure although they do not speak TLS."""
+        return self._treat_as_secure_origin
+
     def filter_cookies(self, request_url: StrOrURL) -> BaseCookie[str]:
         """Return the cookies that a request to ``request_url`` would carry."""
         url = URL(request_url)
@@ -53,7 +74,14 @@ class BaseCookieJar(Generic[J]):
     def update_cookies(self, cookies: LooseCookies, response_url: StrOrURL = "") -> None:
         """Set cookies as a response from ``response_url`` would; without it, for every host."""
         url = URL(response_url)
-        self._do(lambda jar: jar.update_cookies(cookies, url))
+        # A copy, made here: whatever mapping or iterator it is, it is the caller's.
+        copied = list(cookies.items() if isinstance(cookies, Mapping) else cookies)
+        self._do(lambda jar: jar.update_cookies(copied, url))
+
+    def update_cookies_from_headers(self, headers: Sequence[str], response_url: StrOrURL) -> None:
+        """Set the cookies of ``Set-Cookie`` headers of a response from ``response_url``."""
+        url, copied = URL(response_url), list(headers)
+        self._do(lambda jar: jar.update_cookies_from_headers(copied, url))
 
     def clear(self, predicate: Callable[[Morsel[str]], bool] | None = None) -> None:
         """Remove all cookies, or those for which ``predicate``, run in this thread, is true."""
@@ -68,11 +96,23 @@ class BaseCookieJar(Generic[J]):
         self._do(lambda jar: jar.clear_domain(domain))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_live": self._do(copy.deepcopy), "_portal": None}
+        state = {**self.__dict__, "_live": self._do(copy.deepcopy), "_portal": None}
+        del state["_loop_thread"]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._loop_thread = default_loop_thread
 
     def _attach(self, portal: Portal[Any]) -> None:
         """Cross by the door of a session that the jar was given to from now on."""
+        if portal.loop_thread is not self._loop_thread and self._portal is not None:
+            raise ValueError(
+                "this cookie jar belongs to sessions of another loop_thread: only one thread "
+                "may touch it, so make a second jar"
+            )
         self._portal = portal
+        self._loop_thread = portal.loop_thread
 
     def _live_jar(self) -> AbstractCookieJar:
         """Return the live jar for a session. Loop thread only."""
@@ -84,10 +124,10 @@ class BaseCookieJar(Generic[J]):
         if portal is not None and not portal.closed:
             try:
                 return portal.call(_apply, operation, self._live)
-            except SessionClosedError:  # closed by another thread just now
-                self._portal = None
+            except SessionClosedError:  # by another thread just now
+                pass
         # Without a session the loop thread may have to start, and end, for this alone.
-        borrowed = Portal(default_loop_thread, object, _nothing_to_close, name="CookieJar")
+        borrowed = Portal(self._loop_thread, object, _nothing_to_close, name="CookieJar")
         try:
             return borrowed.call(_apply, operation, self._live)
         finally:
@@ -122,24 +162,16 @@ class CookieJar(BaseCookieJar[aiohttp.CookieJar]):
             loop=_NO_LOOP,
         )
         super().__init__(live)
-        self._unsafe = unsafe
-        self._quote_cookie = quote_cookie
-        self._treat_as_secure_origin = live.treat_as_secure_origin
 
     @property
-    def unsafe(self) -> bool:
-        """Whether cookies from hosts that are IP addresses are accepted."""
-        return self._unsafe
+    def cookies(self) -> Mapping[tuple[str, str], SimpleCookie]:
+        """A copy of the cookies, by domain and path."""
+        return MappingProxyType(self._do(lambda jar: copy.deepcopy(dict(jar.cookies))))
 
     @property
-    def quote_cookie(self) -> bool:
-        """Whether values that need it are quoted."""
-        return self._quote_cookie
-
-    @property
-    def treat_as_secure_origin(self) -> frozenset[URL]:
-        """Origins that get cookies marked Secure although they do not speak TLS."""
-        return self._treat_as_secure_origin
+    def host_only_cookies(self) -> frozenset[tuple[str, str, str]]:
+        """The (domain, path, name) of cookies that subdomains do not get."""
+        return self._do(lambda jar: jar.host_only_cookies)
 
     def save(self, file_path: str | os.PathLike[str]) -> None:
         """Write the cookies to a file that only its owner may read, in aiohttp's JSON format."""
@@ -151,8 +183,14 @@ class CookieJar(BaseCookieJar[aiohttp.CookieJar]):
         Raises OSError, ValueError or pickle.UnpicklingError where the file is missing
         or malformed; the jar is then as it was.
         """
+        path = os.fspath(file_path)
         loaded = self._do(copy.deepcopy)
-        loaded.load(os.fspath(file_path))
+        try:
+            loaded.load(path)
+        except (OSError, ValueError, pickle.UnpicklingError):
+            raise
+        except Exception as exc:
+            raise ValueError(f"{path} does not hold cookies as save() writes them") from exc
         self._do(lambda jar: jar.__dict__.update(loaded.__dict__))
 
 
@@ -161,6 +199,16 @@ class DummyCookieJar(BaseCookieJar[aiohttp.DummyCookieJar]):
 
     def __init__(self) -> None:
         super().__init__(aiohttp.DummyCookieJar(loop=_NO_LOOP))
+
+    @property
+    def cookies(self) -> Mapping[tuple[str, str], SimpleCookie]:
+        """Nothing."""
+        return MappingProxyType({})
+
+    @property
+    def host_only_cookies(self) -> frozenset[tuple[str, str, str]]:
+        """Nothing."""
+        return frozenset()
 
 
 class _NoLoop:

@@ -69,9 +69,8 @@ class TimeoutDetails(ServerTimeoutError, TimeoutError):
 
     def __str__(self) -> str:
         limit = "" if self.limit is None else f" ({self.limit_name} is {self.limit:g} s)"
-        return (
-            f"{self.method} {self.url} timed out after {self.elapsed:.3g} s while {self.phase}{limit}"
-        )
+        request = f"{self.method} {self.url}"
+        return f"{request} timed out after {self.elapsed:.3g} s while {self.phase}{limit}"
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The default calls the class with .args, and ours takes keywords only.

@@ -124,6 +124,10 @@ class LoopRun:
         if self.ended:
             raise self.death()
 
+    def is_ours(self) -> bool:
+        """Tell whether this life of the loop thread began in the present process."""
+        return self.pid == os.getpid()
+
     def usable(self) -> bool:
         """Tell whether calls can be made: the thread lives, and in this process."""
         return not self.ended and self.pid == os.getpid()
@@ -134,6 +138,8 @@ class LoopRun:
 
     def submit(self, pending: Pending) -> None:
         """Hand a call over to the loop. Never blocks; ends in begin(), fail() or an error here."""
+        if not self.is_ours():
+            raise self.death()
         self.posted.add(pending)
         try:
             # Without a context argument the loop copies this thread's context, so
@@ -158,7 +164,7 @@ class LoopRun:
 
     def death(self) -> LoopThreadError:
         """Return the error that says why this life of the loop thread is over."""
-        if self.pid != os.getpid():
+        if not self.is_ours():
             return LoopThreadError(
                 f"this belongs to process {self.pid}, which forked the present one: "
                 "open it anew in the child"
@@ -177,7 +183,7 @@ class LoopRun:
 
     def join(self, limit: float = STOP_LIMIT) -> None:
         """Wait for the thread to end. On the loop thread itself, and in a child, do not."""
-        if self.pid == os.getpid() and not self.on_loop_thread():
+        if self.is_ours() and not self.on_loop_thread():
             self._thread.join(limit)
 
     def shut_tenants_and_stop(self, reason: Reason) -> None:

@@ -21,7 +21,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
 
 from ._call import Call
-from ._exceptions import BlockingCallError, SessionClosedError
+from ._exceptions import BlockingCallError, LoopThreadError, SessionClosedError
 from ._loop_thread import LoopRun, LoopThread, Reason
 
 P = ParamSpec("P")
@@ -57,7 +57,7 @@ class State(enum.Enum):
 
 
 class Lease(Generic[T]):
-    """One life of a portal on the loop thread. All but the constructor runs on that thread."""
+    """One life of a portal on the loop thread, where all but ``completed`` runs."""
 
     def __init__(
         self,
@@ -74,6 +74,17 @@ class Lease(Generic[T]):
         self._resident: T | None = None
         self._calls: set[Call[Any]] = set()
         self._refusal: Reason | None = None
+
+    def completed(self, call: Call[R]) -> R:
+        """Make ``call`` and return its result. Blocks the caller, in whose thread it runs."""
+        try:
+            return call.complete()
+        except LoopThreadError:
+            # The loop had ended just because this was closed: by another thread, between
+            # the look at the portal's state and the call, or long ago.
+            if self._refusal is not None and self.run is not None and self.run.is_ours():
+                raise self._refusal() from None
+            raise
 
     def admit(self, call: Call[Any]) -> T:
         """The gate: enter the call and return the resident, or raise why not."""
@@ -159,6 +170,11 @@ class Portal(Generic[T]):
         return f"<Portal of {self._name} {self._state.name.lower()}>"
 
     @property
+    def loop_thread(self) -> LoopThread:
+        """Whose loop this portal leads to."""
+        return self._loop_thread
+
+    @property
     def closed(self) -> bool:
         """Whether ``close`` has been called."""
         return self._state is not State.OPEN
@@ -175,7 +191,11 @@ class Portal(Generic[T]):
         return 0 if lease is None else lease.crossings
 
     def call(
-        self, method: Callable[Concatenate[T, P], Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs
+        self,
+        method: Callable[Concatenate[T, P], Awaitable[R]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
     ) -> R:
         """Await ``method(resident, ...)`` on the loop and return its result. Blocks the caller.
 
@@ -183,7 +203,7 @@ class Portal(Generic[T]):
         (SessionClosedError) or the death of the loop thread (LoopThreadError).
         """
         lease, run = self._lease_now()
-        return Call[R](run, lease, method, args, kwargs).complete()
+        return lease.completed(Call[R](run, lease, method, args, kwargs))
 
     def open(
         self,
@@ -203,7 +223,7 @@ class Portal(Generic[T]):
             value, live = await method(resident, *args, **kwargs)
             return value, None if live is None else Remote(lease, run, live)
 
-        return Call[tuple[V, "Remote[L] | None"]](run, lease, held, (), {}).complete()
+        return lease.completed(Call[tuple[V, "Remote[L] | None"]](run, lease, held, (), {}))
 
     def close(self, reason: Reason, *, grace: float = 0.0) -> None:
         """Close all that is open on the loop and return the lease. Blocks; idempotent.
@@ -330,17 +350,20 @@ class Remote(Generic[L]):
         self._live: L | None = live
 
     def call(
-        self, method: Callable[Concatenate[L, P], Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs
+        self,
+        method: Callable[Concatenate[L, P], Awaitable[R]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
     ) -> R:
         """Await ``method(live, ...)`` on the loop and return its result. Blocks the caller."""
         run = self._run
-        if not run.usable():
-            raise run.death()
-        if run.on_loop_thread():
+        if run.usable() and run.on_loop_thread():
             raise BlockingCallError(
-                "a blocking read or write was called on the loop thread, which would wait for itself"
+                "a blocking read or write was called on the loop thread, where it would wait "
+                "for itself; async code that runs there must await, and not block"
             )
-        return Call[R](run, self, method, args, kwargs).complete()
+        return self._lease.completed(Call[R](run, self, method, args, kwargs))
 
     def post(self, method: Callable[[L], object]) -> None:
         """Run the plain ``method(live)`` on the loop soon; do not wait."""

@@ -1,27 +1,26 @@
-"""The arguments of a request: checked and made ready in the caller's thread, before any crossing."""
+"""The arguments of a request: checked and made ready in the caller's thread."""
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from aiohttp import (
     BasicAuth,
     ClientTimeout,
-    FormData,
-    InvalidURL,
     NonHttpUrlClientError,
     encode_basic_auth,
     hdrs,
 )
 from aiohttp.client_exceptions import InvalidUrlClientError
 from aiohttp.typedefs import Query
-from multidict import CIMultiDict, CIMultiDictProxy, MultiDict, MultiDictProxy
+from multidict import CIMultiDict, MultiDict, MultiDictProxy
 from yarl import URL
 
 from ._checks import UNSET, Unset, seconds
-from ._models import redacted_url
+from ._models import redacted_text, redacted_url
 from ._types import JSONEncoder, LooseHeaders, StrOrURL, Timeout
 
 Auth = BasicAuth | tuple[str, str] | None
@@ -59,7 +58,7 @@ def check_url(
     try:
         target = URL(url)
     except ValueError as exc:
-        raise InvalidUrlClientError(url, str(exc)) from exc
+        raise InvalidUrlClientError(redacted_text(str(url)), str(exc)) from exc
     if base_url is not None and not target.absolute:
         target = base_url.join(target)
     if target.scheme not in schemes:
@@ -90,7 +89,8 @@ def check_timeout(timeout: Timeout | Unset, default: ClientTimeout) -> ClientTim
     if isinstance(timeout, ClientTimeout):
         if timeout not in _checked_timeouts:
             for name in ("total", "connect", "sock_read", "sock_connect"):
-                seconds(f"timeout.{name}", getattr(timeout, name))
+                if seconds(f"timeout.{name}", getattr(timeout, name)) == math.inf:
+                    raise ValueError(f"timeout.{name} must be finite, or None for no limit")
             if len(_checked_timeouts) < 100:
                 _checked_timeouts.add(timeout)
         return timeout
@@ -99,7 +99,8 @@ def check_timeout(timeout: Timeout | Unset, default: ClientTimeout) -> ClientTim
             "timeout must be a number of seconds, a ClientTimeout or None, "
             f"not {type(timeout).__name__}"
         )
-    return ClientTimeout(total=seconds("timeout", timeout))
+    total = seconds("timeout", timeout)
+    return NO_TIMEOUT if total == math.inf else ClientTimeout(total=total)
 
 
 NO_TIMEOUT = ClientTimeout(total=None)
@@ -120,7 +121,8 @@ def header_items(headers: LooseHeaders, name: str = "headers") -> Iterable[tuple
             key, value = pair
         except (TypeError, ValueError):
             raise TypeError(
-                f"{name} must be a mapping or pairs of str, not {pair!r} in a {type(headers).__name__}"
+                f"{name} must be a mapping or pairs of str, not a {type(headers).__name__} "
+                f"of {type(pair).__name__}"
             ) from None
         if not isinstance(key, str):
             raise TypeError(f"{name}: a name must be a str, not {type(key).__name__}: {key!r}")
@@ -134,9 +136,7 @@ def header_items(headers: LooseHeaders, name: str = "headers") -> Iterable[tuple
     return checked
 
 
-def merge_headers(
-    defaults: CIMultiDict[str], headers: LooseHeaders | None
-) -> CIMultiDict[str]:
+def merge_headers(defaults: CIMultiDict[str], headers: LooseHeaders | None) -> CIMultiDict[str]:
     """Return the session's headers overridden by a request's, which may repeat a name."""
     merged = CIMultiDict(header_items(defaults)) if defaults else CIMultiDict[str]()
     if headers:

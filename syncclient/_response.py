@@ -26,7 +26,14 @@ from multidict import CIMultiDictProxy, MultiDictProxy
 from yarl import URL
 
 from ._async.exchange import Exchange
-from ._models import Head, Reply, redacted_headers, redacted_url
+from ._models import (
+    Head,
+    Reply,
+    redacted_head,
+    redacted_headers,
+    redacted_info,
+    redacted_url,
+)
 from ._portal import Remote
 from ._types import JSONDecoder
 
@@ -160,9 +167,7 @@ class Response(HeadersMixin):
     @property
     def history(self) -> tuple[Response, ...]:
         """The responses that redirected here, oldest first; their bodies are gone."""
-        return tuple(
-            _released_response(head, self._resolve_charset) for head in self._head.history
-        )
+        return tuple(_released_response(head, self._resolve_charset) for head in self._head.history)
 
     @property
     def links(self) -> MultiDictProxy[MultiDictProxy[str | URL]]:
@@ -311,9 +316,8 @@ class Response(HeadersMixin):
 
     def _for_error(self) -> tuple[RequestInfo, tuple[Any, ...]]:
         """Return the first arguments of an error about this response: picklable, no secrets."""
-        info = self._head.request_info
-        headers = cast("CIMultiDictProxy[str]", redacted_headers(info.headers))
-        return RequestInfo(info.url, info.method, headers, info.real_url), self._head.history
+        head = self._head
+        return redacted_info(head.request_info), tuple(map(redacted_head, head.history))
 
 
 def _released_response(head: Head, resolve_charset: CharsetResolver) -> Response:

@@ -344,24 +344,26 @@ class Session:
             options["ssl"] = merge_ssl(ssl, verify_ssl, ssl_context, fingerprint, stacklevel=3)
         if proxy_headers is not None:
             options["proxy_headers"] = CIMultiDict(header_items(proxy_headers, "proxy_headers"))
-        for name, value in (
-            ("cookies", cookies),
-            ("skip_auto_headers", skip_auto_headers),
-            ("compress", compress),
-            ("chunked", chunked),
-            ("proxy", proxy),
-            ("proxy_auth", proxy_auth),
-            ("server_hostname", server_hostname),
-            ("trace_request_ctx", trace_request_ctx),
-            ("read_bufsize", read_bufsize),
-            ("auto_decompress", auto_decompress),
-            ("max_line_size", max_line_size),
-            ("max_field_size", max_field_size),
-            ("max_headers", max_headers),
-            ("middlewares", middlewares),
-        ):
-            if value is not None:
-                options[name] = value
+        options |= {
+            name: value
+            for name, value in (
+                ("cookies", cookies),
+                ("skip_auto_headers", skip_auto_headers),
+                ("compress", compress),
+                ("chunked", chunked),
+                ("proxy", proxy),
+                ("proxy_auth", proxy_auth),
+                ("server_hostname", server_hostname),
+                ("trace_request_ctx", trace_request_ctx),
+                ("read_bufsize", read_bufsize),
+                ("auto_decompress", auto_decompress),
+                ("max_line_size", max_line_size),
+                ("max_field_size", max_field_size),
+                ("max_headers", max_headers),
+                ("middlewares", middlewares),
+            )
+            if value is not None
+        }
         if max_redirects != 10:
             options["max_redirects"] = max_redirects
         if expect100:
@@ -377,7 +379,11 @@ class Session:
         if checked is True:
             response.raise_for_status()
         elif checked is not False:
-            checked(response)
+            try:
+                checked(response)
+            except BaseException:
+                response.close()
+                raise
         return response
 
     def get(self, url: StrOrURL, **options: Unpack[RequestOptions]) -> Response:
@@ -385,7 +391,7 @@ class Session:
         return self.request(hdrs.METH_GET, url, **options)
 
     def options(self, url: StrOrURL, **options: Unpack[RequestOptions]) -> Response:
-        """Send an OPTIONS request. Blocks until the head of the response is here; see ``request``."""
+        """Send an OPTIONS request. Blocks until its response's head is here; see ``request``."""
         return self.request(hdrs.METH_OPTIONS, url, **options)
 
     def head(self, url: StrOrURL, **options: Unpack[RequestOptions]) -> Response:
@@ -417,6 +423,8 @@ class Session:
             if url.raw_user is not None or url.raw_password is not None:
                 raise ValueError("auth cannot be combined with credentials in the URL")
             headers[hdrs.AUTHORIZATION] = authorization(auth)
+        elif url.raw_user is not None and hdrs.AUTHORIZATION in headers:
+            raise ValueError("an Authorization header cannot be combined with credentials in url")
         elif (
             self._authorization is not None
             and hdrs.AUTHORIZATION not in headers

@@ -195,6 +195,9 @@ def split_unix_url(url: StrOrURL) -> tuple[str, URL] | None:
     Raises:
         aiohttp.InvalidURL: It names no path.
     """
+    # Every request passes here, so the usual ones leave first.
+    if "+unix" not in (url[:7] if isinstance(url, str) else url.scheme):
+        return None
     text = str(url)
     scheme, plus, rest = text.partition("+unix://")
     if not plus or scheme.lower() not in ("http", "ws"):

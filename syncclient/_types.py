@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from http.cookies import BaseCookie, Morsel
 from typing import Any
 
-from aiohttp import ClientTimeout, Fingerprint
+import aiohttp
+from aiohttp import ClientTimeout, Fingerprint, HttpVersion
 from multidict import CIMultiDict, CIMultiDictProxy, MultiDict, MultiDictProxy, istr
 from yarl import URL
 
@@ -34,3 +35,7 @@ SSLSetting = ssl.SSLContext | bool | Fingerprint
 #: orjson.dumps and the like return bytes, and are taken as they are.
 JSONEncoder = Callable[[Any], str | bytes]
 JSONDecoder = Callable[[str], Any]
+
+#: aiohttp's own, which it leaves without a type.
+HttpVersion10: HttpVersion = aiohttp.HttpVersion10
+HttpVersion11: HttpVersion = aiohttp.HttpVersion11

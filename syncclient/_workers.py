@@ -95,7 +95,7 @@ class DaemonExecutor(ThreadPoolExecutor):
                     self._waiting += 1
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Tell the workers to leave; wait a moment for those that are idle, for none that is stuck."""
+        """Tell the workers to leave. Wait for them, unless one of them is busy: it may be stuck."""
         with self._lock:
             workers = list(self._workers)
             idle = self._waiting

@@ -156,9 +156,8 @@ def no_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
 def _close_shared_session() -> None:
     """End the session of `syncclient.get()` and its siblings, which is meant to outlive them."""
     api = sys.modules.get("syncclient._api")
-    if api is not None and api._shared is not None:
-        api._shared.close()
-        vars(api)["_shared"] = None  # the next call makes another
+    while api is not None and api._shared:
+        api._shared.popitem()[1].close()  # the next call makes another
 
 
 def _our_threads() -> set[threading.Thread]:

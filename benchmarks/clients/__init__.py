@@ -13,10 +13,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ClientSpec:
-    """An entry of the table:
-
-    its name there, its module here, and the distributions whose versions count.
-    """
+    """A client's name in the tables, its module here, the distributions whose versions count."""
 
     name: str
     module: str
@@ -47,9 +44,6 @@ CLIENTS: tuple[ClientSpec, ...] = (
 
 
 def counterpart(peer: str, loop: str | None) -> str:
-    """Return the name under which ``peer`` stands for a client on ``loop``:
-
-    like is compared with like.
-    """
+    """Return the name under which ``peer`` stands beside a client on ``loop``."""
     names = {spec.name for spec in CLIENTS}
     return f"{peer}/asyncio" if loop == "asyncio" and f"{peer}/asyncio" in names else peer

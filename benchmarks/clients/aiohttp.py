@@ -20,7 +20,7 @@ asyncio.run(main())"""
 
 
 class TextSocket(Protocol):
-    """A WebSocket as it is used here;
+    """A WebSocket as it is used here.
 
     aiohttp's own class has other type parameters from one Python to the next.
     """

@@ -1,6 +1,6 @@
-"""No client at all:
+"""No client at all: sockets and prepared bytes.
 
-sockets and prepared bytes. What is left is the server's and the kernel's share of every figure.
+What is left is the server's and the kernel's share of every figure.
 """
 
 from __future__ import annotations

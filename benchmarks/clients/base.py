@@ -77,7 +77,7 @@ class Doing:
 
 
 class Client(Protocol):
-    """A client under measurement. Made once in its process; keeps its sessions open between turns."""
+    """A client under measurement, made once in its process; its sessions stay open."""
 
     def works(self) -> Mapping[str, Doing]:
         """Return the works this client can do, by name."""
@@ -88,10 +88,7 @@ class Client(Protocol):
 
 @cache
 def threads() -> ThreadPoolExecutor:
-    """Return this process's pool of caller threads;
-
-    they stay between turns, as those of a web server do.
-    """
+    """Return this process's caller threads, which stay between turns as a web server's do."""
     return ThreadPoolExecutor(THREADS, thread_name_prefix="caller")
 
 
@@ -111,10 +108,7 @@ def is_tick(text: object) -> bool:
 
 
 def cold_start(script: str) -> Doing:
-    """Return the work ``import`` for a script that finds the URL in ``sys.argv[1]``;
-
-    it runs in new processes.
-    """
+    """Return the work ``import``: the script in new processes, with the URL as ``sys.argv[1]``."""
 
     def run(job: Job) -> int:
         for _ in range(job.count):
@@ -127,6 +121,6 @@ def cold_start(script: str) -> Doing:
 
 
 class OpenClient(Protocol):
-    """The function every client's module has: makes the client for "uvloop", "asyncio" or no loop."""
+    """The function of every client's module: makes it for "uvloop", "asyncio" or no loop."""
 
     def __call__(self, loop: str | None) -> Client: ...

@@ -1,4 +1,4 @@
-"""httpx's blocking client, with its defaults but for limits that hold a connection for each thread."""
+"""httpx's blocking client, with its defaults but for a pool that fits the threads."""
 
 from __future__ import annotations
 

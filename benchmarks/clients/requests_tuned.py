@@ -1,6 +1,6 @@
-"""requests where its defaults make it an easy opponent:
+"""requests where its defaults make it an easy opponent.
 
-lines, which it cuts from 512 bytes at a time.
+That is lines, which it cuts from 512 bytes at a time unless told otherwise.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""``asyncio.run_coroutine_threadsafe`` on a loop in a thread of its own:
-
-what the standard library offers.
-"""
+"""What the standard library offers: ``run_coroutine_threadsafe`` to a loop in its own thread."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ class NginxServer:
             raise ChildError("nginx is not installed")
         self._folder = tempfile.TemporaryDirectory(prefix="benchmarks-nginx-")
         folder = Path(self._folder.name)
-        # nginx cannot report a port the system chose for it: one that was free a moment ago has to do.
+        # nginx cannot report a port the system chose: one that was free a moment ago has to do.
         with socket.create_server(("127.0.0.1", 0)) as probe:
             port: int = probe.getsockname()[1]
         config = folder / "nginx.conf"
@@ -110,7 +110,7 @@ class NginxServer:
             raise
 
     def _wait_until_it_listens(self, port: int) -> None:
-        # Its stdout says nothing until it ends, so a short wait for that is the pause between attempts.
+        # It says nothing until it ends: a short wait for that is the pause between attempts.
         for _ in range(int(START_SECONDS / 0.05)):
             try:
                 socket.create_connection(("127.0.0.1", port)).close()

@@ -1,4 +1,4 @@
-"""The frame of a server process: say where it listens, serve until the parent lets go of its stdin."""
+"""The frame of a server process: say where it listens, serve until stdin ends."""
 
 from __future__ import annotations
 

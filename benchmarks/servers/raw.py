@@ -31,10 +31,7 @@ _BURST_BLOCK_FRAMES = 1_000
 
 
 def _reply(body: bytes, *, length: int | None = None) -> bytes:
-    """Return a reply with the headers an ordinary server sends;
-
-    ``length`` when the body follows later.
-    """
+    """Return a reply with an ordinary server's headers; ``length`` if the body follows later."""
     return (
         b"HTTP/1.1 200 OK\r\n"
         b"Content-Type: application/json; charset=utf-8\r\n"
@@ -60,7 +57,7 @@ _BURST_BLOCK = _BURST_FRAME * _BURST_BLOCK_FRAMES
 
 
 class RawProtocol(asyncio.Protocol):
-    """One connection: requests one after another, bodies in and out, or a WebSocket once upgraded."""
+    """One connection: requests one after another, or a WebSocket once upgraded."""
 
     def __init__(self) -> None:
         self._held = b""

@@ -23,8 +23,8 @@ from aiohttp import (
     ServerDisconnectedError,
     SocketTimeoutError,
     TooManyRedirects,
-    UnixClientConnectorError,
 )
+from aiohttp.client_exceptions import UnixClientConnectorError
 from aiohttp.client_reqrep import ConnectionKey
 from aiohttp.http_exceptions import HttpProcessingError
 from multidict import CIMultiDictProxy

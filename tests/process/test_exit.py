@@ -1,4 +1,4 @@
-"""At interpreter exit the session closes by itself: right status, in time, and quietly (rule 10)."""
+"""At interpreter exit sessions close by themselves: right status, in time, quietly (rule 10)."""
 
 from __future__ import annotations
 
