@@ -37,9 +37,9 @@ import time
 from _thread import allocate_lock
 from collections import deque
 from collections.abc import Awaitable, Callable
-from contextvars import ContextVar
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast
 
+from ._deadline import activity, timeout
 from ._exceptions import LoopThreadError
 from ._loop_thread import LoopRun
 
@@ -52,10 +52,6 @@ UNWIND_LIMIT = 2.0
 
 #: On Windows no signal wakes an untimed lock wait: the main thread waits in slices.
 _SLICE = 0.05 if sys.platform == "win32" else -1.0
-
-#: The call whose task is running: the way from the core back to the blocked caller.
-_current: ContextVar[Call[Any] | None] = ContextVar("syncclient_call", default=None)
-
 
 class Place(Protocol):
     """Where a call's target lives. Its methods run on the loop thread."""
@@ -90,6 +86,7 @@ class Call(Generic[R]):
     __slots__ = (
         "_args",
         "_cancelled",
+        "_deadline",
         "_done",
         "_error",
         "_jobs",
@@ -99,8 +96,10 @@ class Call(Generic[R]):
         "_posted",
         "_run",
         "_task",
+        "_timer",
         "_value",
         "_wake",
+        "doing",
     )
 
     def __init__(
@@ -110,8 +109,13 @@ class Call(Generic[R]):
         method: Callable[..., Awaitable[R]],
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
+        deadline: timeout | None = None,
     ) -> None:
         self._run = run
+        self._deadline = deadline
+        self._timer: asyncio.TimerHandle | None = None
+        #: What the call is doing, for the error of a deadline. Loop thread only.
+        self.doing: object = ""
         self._place: Place | None = place
         self._method: Callable[..., Awaitable[R]] | None = method
         self._args = args
@@ -205,7 +209,9 @@ class Call(Generic[R]):
         assert method is not None and place is not None
         try:
             target = place.admit(self)
-            _current.set(self)
+            activity.set(self)
+            if self._deadline is not None:
+                self._set_timer(self._deadline)
             main = self._main(method(target, *self._args, **self._kwargs))
             if sys.version_info >= (3, 12):
                 # Runs up to its first suspension here and now. Without that, every
@@ -241,11 +247,26 @@ class Call(Generic[R]):
         place, self._place = self._place, None
         # Let go on this thread of all that may belong to it.
         self._method = self._task = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         self._args, self._kwargs = (), {}
         if place is not None:
             place.leave(self)
         self._done = True
         self._notify()
+
+    def _set_timer(self, deadline: timeout) -> None:
+        when = deadline.when()
+        if when is not None:
+            delay = when - time.monotonic()
+            if delay <= 0:
+                raise deadline.error("")
+            self._timer = self._run.loop.call_later(delay, self._expire)
+
+    def _expire(self) -> None:
+        if self._deadline is not None and not self._done:
+            self.cancel(self._deadline.error(str(self.doing)))
 
     def _notify(self) -> None:
         if self._wake.locked() and not self._run.exiting:
@@ -332,7 +353,7 @@ async def in_caller(function: Callable[P, R], /, *args: P.args, **kwargs: P.kwar
     finds its way too, since tasks copy the context. Raises what ``function`` raises,
     and LoopThreadError where no caller waits any more.
     """
-    call = _current.get()
-    if call is None:
+    call = activity.get()
+    if not isinstance(call, Call):
         raise LoopThreadError("no caller is waiting who could run this callback")
     return await call.ask(function, *args, **kwargs)

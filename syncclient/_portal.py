@@ -21,6 +21,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
 
 from ._call import Call
+from ._deadline import nearest
 from ._exceptions import BlockingCallError, LoopThreadError, SessionClosedError
 from ._loop_thread import LoopRun, LoopThread, Reason
 
@@ -82,9 +83,11 @@ class Lease(Generic[T]):
         except LoopThreadError:
             # The loop had ended just because this was closed: by another thread, between
             # the look at the portal's state and the call, or long ago.
-            if self._refusal is not None and self.run is not None and self.run.is_ours():
-                raise self._refusal() from None
-            raise
+            closed = self._refusal is not None and self.run is not None and self.run.is_ours()
+            error = self._refusal() if closed and self._refusal is not None else None
+            if error is None or isinstance(error, LoopThreadError):
+                raise
+            raise error from None
 
     def admit(self, call: Call[Any]) -> T:
         """The gate: enter the call and return the resident, or raise why not."""
@@ -203,7 +206,7 @@ class Portal(Generic[T]):
         (SessionClosedError) or the death of the loop thread (LoopThreadError).
         """
         lease, run = self._lease_now()
-        return lease.completed(Call[R](run, lease, method, args, kwargs))
+        return lease.completed(Call[R](run, lease, method, args, kwargs, nearest()))
 
     def open(
         self,
@@ -223,7 +226,9 @@ class Portal(Generic[T]):
             value, live = await method(resident, *args, **kwargs)
             return value, None if live is None else Remote(lease, run, live)
 
-        return lease.completed(Call[tuple[V, "Remote[L] | None"]](run, lease, held, (), {}))
+        return lease.completed(
+            Call[tuple[V, "Remote[L] | None"]](run, lease, held, (), {}, nearest())
+        )
 
     def close(self, reason: Reason, *, grace: float = 0.0) -> None:
         """Close all that is open on the loop and return the lease. Blocks; idempotent.
@@ -363,7 +368,7 @@ class Remote(Generic[L]):
                 "a blocking read or write was called on the loop thread, where it would wait "
                 "for itself; async code that runs there must await, and not block"
             )
-        return self._lease.completed(Call[R](run, self, method, args, kwargs))
+        return self._lease.completed(Call[R](run, self, method, args, kwargs, nearest()))
 
     def post(self, method: Callable[[L], object]) -> None:
         """Run the plain ``method(live)`` on the loop soon; do not wait."""

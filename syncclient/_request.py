@@ -109,7 +109,7 @@ NO_TIMEOUT = ClientTimeout(total=None)
 _checked_timeouts: set[ClientTimeout] = set()
 
 
-def header_items(headers: LooseHeaders, name: str = "headers") -> Iterable[tuple[str, str]]:
+def header_items(headers: LooseHeaders, name: str = "headers") -> list[tuple[str, str]]:
     """Return the pairs in ``headers``; raise where one of them could not be sent as it is."""
     if isinstance(headers, (Mapping, MultiDict, MultiDictProxy)):
         items: Iterable[Any] = headers.items()
@@ -137,13 +137,17 @@ def header_items(headers: LooseHeaders, name: str = "headers") -> Iterable[tuple
 
 
 def merge_headers(defaults: CIMultiDict[str], headers: LooseHeaders | None) -> CIMultiDict[str]:
-    """Return the session's headers overridden by a request's, which may repeat a name."""
-    merged = CIMultiDict(header_items(defaults)) if defaults else CIMultiDict[str]()
-    if headers:
-        own = CIMultiDict(header_items(headers))
-        for key in set(own.keys()):
-            merged.popall(key, None)
-        merged.extend(own)
+    """Return the session's headers overridden by a request's; both may repeat a name."""
+    merged = CIMultiDict[str]()
+    own = header_items(headers) if headers else ()
+    overridden = {name.lower() for name, _ in own}
+    # One spelling for each name: of two, the engine would keep the last value only.
+    spelling: dict[str, str] = {}
+    for pairs in (header_items(defaults), own) if defaults else (own,):
+        for name, value in pairs:
+            lower = name.lower()
+            if pairs is own or lower not in overridden:
+                merged.add(spelling.setdefault(lower, name), value)
     return merged
 
 

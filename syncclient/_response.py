@@ -5,7 +5,6 @@ from __future__ import annotations
 import json as jsonlib
 import re
 import sys
-import warnings
 from collections.abc import Callable
 from http.cookies import SimpleCookie
 from types import TracebackType
@@ -26,6 +25,7 @@ from multidict import CIMultiDictProxy, MultiDictProxy
 from yarl import URL
 
 from ._async.exchange import Exchange
+from ._async.stream import Inbox
 from ._models import (
     Head,
     Reply,
@@ -35,6 +35,7 @@ from ._models import (
     redacted_url,
 )
 from ._portal import Remote
+from ._stream import StreamReader
 from ._types import JSONDecoder
 
 CharsetResolver = Callable[["Response", bytes], str]
@@ -89,13 +90,14 @@ class Response(HeadersMixin):
         head = reply.head
         self._head = head
         self._headers = head.headers
-        self._remote = remote
         self._resolve_charset = resolve_charset
         self._taken = reply.body
         self._body: bytes | None = None
         self._released = False
         self._in_context = False
-        self._opened_at = call_site() if remote is not None else ""
+        self._content: StreamReader | None = None
+        if remote is not None:
+            self._content = StreamReader(Inbox(), remote, head, call_site())
 
     def __repr__(self) -> str:
         url = redacted_url(self._head.url)
@@ -189,19 +191,33 @@ class Response(HeadersMixin):
 
     # -- the body --------------------------------------------------------------------
 
-    def read(self) -> bytes:
-        """Return the whole body. Blocks until it is here; it is kept for the next call.
+    @property
+    def content(self) -> StreamReader:
+        """The body as it comes: aiohttp's StreamReader minus ``await``, and a binary file."""
+        content = self._content
+        if content is None:
+            body = self._taken if self._body is None else self._body
+            content = StreamReader(Inbox(body or b""), None, self._head)
+            if self._released:
+                content.close()
+            elif self._body is not None:
+                content.readany()  # to the end, where read() has left it
+            self._content, self._taken = content, None
+        return content
 
-        Woken by the last byte, a timeout, an error, the session's closing.
+    def read(self) -> bytes:
+        """Return the whole body, or what ``content`` has left of it. Blocks until it is here.
+
+        It is kept for the next call. Woken by the last byte, a timeout, an error, the
+        session's closing; interrupted, it can be called again, and no byte is lost.
         Raises ClientPayloadError where the body is cut short or corrupt, and
         ClientConnectionError where the response was released before.
         """
         if self._body is None:
             if self._taken is not None:
                 self._body, self._taken = self._taken, None
-            elif self._remote is not None and not self._released:
-                remote, self._remote = self._remote, None
-                self._body = remote.call(Exchange.read)
+            elif self._content is not None and not self._released:
+                self._body = self._content._read_all(Exchange.read_into)
             else:
                 raise ClientConnectionError(
                     f"the response to {self._described()} was released before its body was read"
@@ -263,23 +279,21 @@ class Response(HeadersMixin):
     @property
     def closed(self) -> bool:
         """Whether nothing of this response is on the wire any more."""
-        return self._remote is None
+        return self._content is None or not self._content._on_wire
 
     def release(self) -> None:
         """Give the connection back, or close it if some of the body is unread. Never waits."""
         self._released = True
         self._taken = None
-        remote, self._remote = self._remote, None
-        if remote is not None:
-            remote.post(Exchange.abandon)
+        if self._content is not None:
+            self._content.close()
 
     def close(self) -> None:
         """Close the connection. Never waits."""
         self._released = True
         self._taken = None
-        remote, self._remote = self._remote, None
-        if remote is not None:
-            remote.post(Exchange.abort)
+        if self._content is not None:
+            self._content._discard(Exchange.abort)
 
     def __enter__(self) -> Response:
         self._in_context = True
@@ -293,17 +307,6 @@ class Response(HeadersMixin):
     ) -> None:
         self._in_context = False
         self.release()
-
-    def __del__(self) -> None:
-        # The connection goes back by the Remote's own finaliser.
-        if getattr(self, "_remote", None) is not None:
-            warnings.warn(
-                f"unread response to {self._described()} dropped; it was opened at "
-                f"{self._opened_at}: use it in a with block, or read or release it",
-                ResourceWarning,
-                source=self,
-                stacklevel=2,
-            )
 
     if not TYPE_CHECKING:
 

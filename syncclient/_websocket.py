@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from ._portal import Portal, Remote
     from ._types import StrOrURL
 
+#: What can be sent as bytes.
+Buffer = bytes | bytearray | memoryview
+
 #: What the payload of a control frame may have (RFC 6455, 5.5).
 _CONTROL_LIMIT = 125
 
@@ -278,8 +281,8 @@ class WebSocket:
             raise TypeError(f"data argument must be str ({type(data)!r})")
         self._send(WSMsgType.TEXT, data.encode("utf-8"), compress)
 
-    def send_bytes(self, data: bytes, compress: int | None = None) -> None:
-        """Send ``data``, bytes or alike, as a binary message. Else as ``send_str``."""
+    def send_bytes(self, data: Buffer, compress: int | None = None) -> None:
+        """Send ``data`` as a binary message. Else as ``send_str``."""
         self._send(WSMsgType.BINARY, _bytes(data), compress)
 
     def send_json(
@@ -294,18 +297,18 @@ class WebSocket:
         """Send ``data`` as a binary message: for encoders like orjson, which return bytes."""
         self.send_bytes(dumps(data), compress=compress)
 
-    def send_frame(self, message: bytes, opcode: WSMsgType, compress: int | None = None) -> None:
+    def send_frame(self, message: Buffer, opcode: WSMsgType, compress: int | None = None) -> None:
         """Send ``message`` in one frame with ``opcode``. Else as ``send_str``."""
         data = _bytes(message)
         if opcode >= WSMsgType.CLOSE:
             _check_control(data)
         self._send(WSMsgType(opcode), data, compress)
 
-    def ping(self, message: bytes = b"") -> None:
+    def ping(self, message: Buffer = b"") -> None:
         """Send a ping of up to 125 bytes. Does not wait for the pong."""
         self.send_frame(message, WSMsgType.PING)
 
-    def pong(self, message: bytes = b"") -> None:
+    def pong(self, message: Buffer = b"") -> None:
         """Send a pong of up to 125 bytes. Needed only with ``autoping=False``."""
         self.send_frame(message, WSMsgType.PONG)
 

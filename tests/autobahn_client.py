@@ -54,7 +54,7 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write(f"{__doc__}\n")
         return 2
     url = arguments[0].rstrip("/")
-    agent = arguments[1] if len(arguments) > 1 else f"syncclient-{syncclient.__version__}"
+    agent = arguments[1] if len(arguments) > 1 else "syncclient"
     with syncclient.Session() as session:
         count = case_count(session, url)
         for number in range(1, count + 1):

@@ -49,7 +49,7 @@ def explained(error: Exception, progress: Progress) -> Exception:
     """
     if isinstance(error, asyncio.TimeoutError) and not isinstance(error, ClientOSError):
         return _timeout(error, progress)
-    where = f"{progress.method} {redacted_url(progress.url)} while {progress.phase.value}"
+    where = str(progress)
     if isinstance(error, ClientResponseError):
         return _without_engine(error, where)
     if where in str(error):  # raised before: a broken stream keeps its error

@@ -1,42 +1,182 @@
-"""One response that is still open on the event loop: read it, release it, abort it."""
+"""One response that is still open on the event loop: take its body, release it, abort it."""
 
 from __future__ import annotations
 
+import asyncio
+import sys
 from typing import TYPE_CHECKING
 
-from aiohttp import ClientResponse
+from aiohttp import ClientPayloadError, ClientResponse, StreamReader
 
+from .._models import redacted_url
 from .errors import explained
 from .phase import Phase, Progress
+from .stream import Inbox
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
+
+#: As many bytes as there are.
+ALL = sys.maxsize
+
+#: What aiohttp's readchunk() returns at the end.
+_END = (b"", False)
 
 
 class Exchange:
-    """An open response: its body is, at least in part, still on the wire. Event loop only."""
+    """An open response: its body is, at least in part, still on the wire. Event loop only.
 
-    __slots__ = ("_forget", "_progress", "done", "response")
+    Args:
+        response: the engine's, fresh from its request.
+        progress: tells errors which request they are about.
+        forget: called once, when nothing is open any more.
+        max_body: how many bytes the body may have, decompressed; None sets no limit.
+
+    The engine holds ahead of the reader at most twice its ``read_bufsize``, and what one read
+    of the socket or one step of a decompressor adds to that; then the server has to wait.
+    Taking never raises these limits, so a whole body, too, is inflated piece by piece.
+    """
+
+    __slots__ = (
+        "_busy",
+        "_forget",
+        "_max_body",
+        "_over",
+        "_progress",
+        "_taken",
+        "done",
+        "response",
+    )
 
     def __init__(
-        self, response: ClientResponse, progress: Progress, forget: Callable[[Exchange], None]
+        self,
+        response: ClientResponse,
+        progress: Progress,
+        forget: Callable[[Exchange], None],
+        *,
+        max_body: int | None = None,
     ) -> None:
         self.response = response
         self._progress = progress
         self._forget = forget
+        self._max_body = max_body
+        #: Why no more is taken, once the body has had ``max_body`` bytes and went on.
+        self._over: ClientPayloadError | None = None
+        #: Bytes taken from the engine's reader so far.
+        self._taken = 0
+        self._busy = False
         progress.phase = Phase.BODY
         #: Whether all of it has been handed over, or given up.
         self.done = False
 
+    async def fill(self, inbox: Inbox, least: int = 1, *, to_chunk_end: bool = False) -> None:
+        """Put all that is here into ``inbox``, once there are ``least`` bytes or the end.
+
+        With 0 this does not wait; with ``to_chunk_end`` the end of an HTTP chunk ends the
+        wait too. Cancelled, it has taken nothing that is not in the inbox.
+
+        Raises:
+            ClientError: the body broke off, and this fill had no byte to give before that.
+            RuntimeError: another fill is under way.
+        """
+        if self._busy:
+            raise RuntimeError("this response is being read already: one reader at a time")
+        self._busy = True
+        start = inbox.total
+        try:
+            await self._fill(inbox, start + least, to_chunk_end)
+        except Exception as exc:
+            self._rescue(inbox)
+            if inbox.total == start:
+                self._break(exc, inbox)
+        finally:
+            self._busy = False
+
+    async def read_into(self, inbox: Inbox) -> None:
+        """Put the rest of the body into ``inbox`` and tell the tracers, as aiohttp's read() does."""
+        while not inbox.eof:
+            await self.fill(inbox, ALL)
+        # Private, and served by aiohttp's read() alone; but that inflates the body without
+        # any limit, and joins it on the loop.
+        for trace in getattr(self.response, "_traces", ()):
+            body = b"".join(inbox.blocks)
+            await trace.send_response_chunk_received(self.response.method, self.response.url, body)
+
     async def read(self) -> bytes:
         """Return the rest of the body; the connection then goes back to the pool."""
-        try:
-            return await self.response.read()
-        except Exception as exc:
-            error = explained(exc, self._progress)
-            raise error from (exc if error is not exc else exc.__cause__)
-        finally:
-            self._end()
+        inbox = Inbox()
+        await self.read_into(inbox)
+        return b"".join(inbox.blocks)
+
+    async def blocks(self) -> AsyncIterator[bytes]:
+        """Iterate over the rest of the body, in blocks as they come."""
+        inbox = Inbox()
+        while not inbox.eof:
+            await self.fill(inbox)
+            while inbox.blocks:
+                yield inbox.blocks.popleft()
+
+    async def _fill(self, inbox: Inbox, goal: int, to_chunk_end: bool) -> None:
+        content = self.response.content
+        inbox.line_limit = content.get_read_buffer_limits()[1]
+        if self._over is not None:
+            raise self._over
+        # What is held at this moment, not what comes in while it is taken: with each
+        # step the engine may inflate a further piece, and a bomb has no end of them.
+        held = content.total_bytes
+        while True:
+            while self._taken < held:
+                self._put(inbox, *await content.readchunk())  # does not wait
+            if content.at_eof():
+                # The end of an HTTP chunk may be left.
+                while (piece := await content.readchunk()) != _END:
+                    self._put(inbox, *piece)
+                inbox.compressed = content.total_compressed_bytes
+                inbox.eof = True
+                self._end()
+                return
+            if inbox.total >= goal or (to_chunk_end and inbox.ends):
+                inbox.compressed = content.total_compressed_bytes
+                return
+            if content.total_bytes > held:
+                await asyncio.sleep(0)  # inflated meanwhile; now the others have their turn
+            else:
+                piece = await content.readchunk()
+                if piece != _END:
+                    self._put(inbox, *piece)
+            held = content.total_bytes
+
+    def _put(self, inbox: Inbox, data: bytes, at_chunk_end: bool = False) -> None:
+        self._taken += len(data)
+        if self._max_body is not None and self._taken > self._max_body:
+            # The reader gets as many as are allowed, and then the error.
+            data = data[: max(0, len(data) - (self._taken - self._max_body))]
+            self._over = ClientPayloadError(
+                f"the body has more than max_body={self._max_body} bytes"
+            )
+        if data:
+            inbox.put(data)
+        if self._over is not None:
+            raise self._over
+        if at_chunk_end:
+            inbox.ends.append(inbox.total)
+
+    def _rescue(self, inbox: Inbox) -> None:
+        """Take what came before the fault: of the engine's reader one gets only the fault now."""
+        content = self.response.content
+        if self._over is None and content.total_bytes > self._taken:
+            left = _left_in(content)
+            self._taken = content.total_bytes - len(left)
+            try:
+                self._put(inbox, left)
+            except ClientPayloadError:
+                return  # too many: the next fill says so
+
+    def _break(self, exc: Exception, inbox: Inbox) -> None:
+        error = explained(exc, self._progress)
+        inbox.error = error
+        self.abort()
+        raise error from (exc if error is not exc else exc.__cause__)
 
     def abandon(self) -> None:
         """Release the response now. A connection with unread data on it is closed."""
@@ -57,3 +197,9 @@ class Exchange:
     def _end(self) -> None:
         self.done = True
         self._forget(self)
+
+
+def _left_in(content: StreamReader) -> bytes:
+    """Return what the engine's reader holds. Its fields are private: without them, nothing."""
+    blocks = getattr(content, "_buffer", ())
+    return b"".join(blocks)[getattr(content, "_buffer_offset", 0) :]

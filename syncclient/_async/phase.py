@@ -9,6 +9,9 @@ from contextvars import ContextVar
 from aiohttp import ClientTimeout
 from yarl import URL
 
+from .._deadline import activity
+from .._models import redacted_url
+
 _NO_TIMEOUT = ClientTimeout()
 _NO_URL = URL()
 
@@ -19,6 +22,7 @@ class Phase(enum.Enum):
     POOL = "waiting for a free connection"
     RESOLVE = "resolving the host name"
     CONNECT = "connecting"
+    SEND = "sending the body"
     HEAD = "waiting for the response"
     BODY = "reading the body"
 
@@ -40,6 +44,10 @@ class Progress:
         self.detail = ""
         self._started = time.monotonic()
 
+    def __str__(self) -> str:
+        detail = f" ({self.detail})" if self.detail else ""
+        return f"{self.method} {redacted_url(self.url)} while {self.phase.value}{detail}"
+
     def elapsed(self) -> float:
         """Return the seconds since the exchange began."""
         return time.monotonic() - self._started
@@ -48,6 +56,14 @@ class Progress:
 #: A context variable and not an argument: aiohttp calls our connector, and hands
 #: it nothing of ours. The tasks it starts copy the context and so find it too.
 progress: ContextVar[Progress | None] = ContextVar("syncclient_progress", default=None)
+
+
+def begin(exchange: Progress) -> None:
+    """Make ``exchange`` the one of the running task."""
+    progress.set(exchange)
+    current = activity.get()
+    if current is not None:
+        current.doing = exchange
 
 
 def enter(phase: Phase, detail: str = "") -> None:

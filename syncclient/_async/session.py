@@ -14,6 +14,7 @@ from yarl import URL
 from .._models import Reply
 from .._types import LooseCookies
 from . import phase
+from .body import Body
 from .connector import Pool
 from .errors import explained
 from .exchange import Exchange
@@ -63,12 +64,21 @@ class AsyncSession:
         otherwise the second value is what is still open.
         """
         progress = phase.Progress(method, url, timeout)
-        phase.progress.set(progress)
+        phase.begin(progress)
+        body = options.get("data")
+        body = body if isinstance(body, Body) else None
+        fault = None
+        request = self.http.request(method, url, timeout=timeout, **options)
         try:
-            response = await self.http.request(method, url, timeout=timeout, **options)
+            response = await (request if body is None else body.sent(request, progress))
         except Exception as exc:
-            error = explained(exc, progress)
-            raise error from (exc if error is not exc else exc.__cause__)
+            fault = None if body is None else body.fault
+            if fault is None:
+                error = explained(exc, progress)
+                raise error from (exc if error is not exc else exc.__cause__)
+        if fault is not None:
+            # What the user's code raised goes to the caller as it was, with its own context.
+            raise fault
         head = head_of(response)
         content = response.content
         # A fault in a body that is here already is kept for the read() that asks for it.

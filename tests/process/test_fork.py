@@ -14,7 +14,8 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 #: Forks again and again while four threads make requests, and once more in a child.
 FORK = """
 import asyncio, gc, os, sys, threading
-import warnings
+import logging, warnings
+logging.getLogger("asyncio").setLevel(logging.ERROR)  # "Executing ... took 0.1 s": so they may, here
 warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
 import syncclient
 

@@ -20,6 +20,7 @@ from syncclient._async.resolver import SystemResolver
 from syncclient._async.tcp import TCPPool
 from tests.servers.process import AppServer, app_server
 from tests.servers.raw import RawConnection, RawServer
+from tests.wire.reading import status
 
 RawServers = Callable[..., RawServer]
 
@@ -53,7 +54,7 @@ def hello(conn: RawConnection) -> None:
 def test_the_systems_resolver(app: AppServer, resolver: ThreadedResolver | None) -> None:
     """Names are the system's: localhost leads to this machine."""
     with Session(connector=TCPConnector(resolver=resolver)) as session:
-        assert session.get(f"http://localhost:{app.port}/get").status == 200
+        assert status(session.get(f"http://localhost:{app.port}/get")) == 200
 
 
 def test_a_name_that_does_not_exist() -> None:
@@ -83,7 +84,7 @@ def test_a_stuck_look_up_delays_nobody(monkeypatch: pytest.MonkeyPatch, app: App
                 syncclient.ServerTimeoutError, match=r"resolving the host name \(stuck\.test\)"
             ):
                 session.get("http://stuck.test/", timeout=0.2)
-            assert session.get(f"http://localhost:{app.port}/get").status == 200
+            assert status(session.get(f"http://localhost:{app.port}/get")) == 200
     finally:
         release.set()
 
@@ -105,7 +106,7 @@ def test_many_stuck_look_ups(monkeypatch: pytest.MonkeyPatch, app: AppServer) ->
     with ThreadPoolExecutor(8) as threads, Session() as session:
         calls = [threads.submit(session.get, f"http://{n}.stuck.test/") for n in range(8)]
         assert all(stuck.acquire(timeout=5) for _ in calls)
-        assert session.get(f"http://localhost:{app.port}/get").status == 200
+        assert status(session.get(f"http://localhost:{app.port}/get")) == 200
         release.set()
         for call in calls:
             assert isinstance(call.exception(5), syncclient.ClientConnectorDNSError)
@@ -115,18 +116,18 @@ def test_ipv6() -> None:
     """An IPv6 server is reached by its address, and by family=AF_INET6 from a name."""
     with app_server(host="::1") as app:
         with Session() as session:
-            assert session.get(f"{app.url}/get").status == 200
+            assert status(session.get(f"{app.url}/get")) == 200
         resolver = {"both.test": ["127.0.0.1", "::1"]}
         connector = TCPConnector(resolver=resolver, family=socket.AF_INET6)
         with Session(connector=connector) as session:
-            assert session.get(f"http://both.test:{app.port}/get").status == 200
+            assert status(session.get(f"http://both.test:{app.port}/get")) == 200
 
 
 def test_happy_eyeballs(app: AppServer) -> None:
     """An address that nobody answers at does not keep a name from being reached at its other."""
     resolver = {"both.test": ["::1", "127.0.0.1"]}
     with Session(connector=TCPConnector(resolver=resolver)) as session:
-        assert session.get(f"http://both.test:{app.port}/get").status == 200
+        assert status(session.get(f"http://both.test:{app.port}/get")) == 200
 
 
 def test_an_unreachable_address_is_named() -> None:
@@ -178,7 +179,7 @@ def test_a_blocking_resolver(app: AppServer, answer: object) -> None:
     hosts = Hosts(answer)
     connector = TCPConnector(resolver=hosts, family=socket.AF_INET)
     with Session(connector=connector) as session:
-        assert session.get(f"http://shop.test:{app.port}/get").status == 200
+        assert status(session.get(f"http://shop.test:{app.port}/get")) == 200
     assert hosts.asked == [("shop.test", app.port, socket.AF_INET)]
     assert not hosts.threads & {threading.current_thread().name, "syncclient-loop"}
 
@@ -193,7 +194,7 @@ def test_an_async_resolver_of_the_users(app: AppServer) -> None:
             return "127.0.0.1"
 
     with Session(connector=TCPConnector(resolver=Async())) as session:
-        assert session.get(f"http://shop.test:{app.port}/get").status == 200
+        assert status(session.get(f"http://shop.test:{app.port}/get")) == 200
     assert loops == [True]
 
 
@@ -310,7 +311,7 @@ def test_nameservers(app: AppServer, zone: tuple[Zone, str]) -> None:
     book, address = zone
     resolver = AsyncResolver(nameservers=[address], timeout=2.0, tries=1)
     with Session(connector=TCPConnector(resolver=resolver)) as session:
-        assert session.get(f"http://here.test:{app.port}/get").status == 200
+        assert status(session.get(f"http://here.test:{app.port}/get")) == 200
         with pytest.raises(syncclient.ClientConnectorDNSError) as caught:
             session.get(f"http://unknown.test:{app.port}/get")
         assert caught.value.host == "unknown.test"
@@ -339,7 +340,7 @@ def test_aiodns_is_never_used_unasked(app: AppServer, zone: tuple[Zone, str]) ->
         kinds.append(type(pool._resolver))
 
     with Session() as session:
-        assert session.get(f"http://localhost:{app.port}/get").status == 200
+        assert status(session.get(f"http://localhost:{app.port}/get")) == 200
         assert session.connector._ask is not None
         session.connector._ask(note)
     assert kinds == [SystemResolver]

@@ -16,6 +16,7 @@ from syncclient._async.connector import PoolFactory, PoolSnapshot
 from syncclient._async.tcp import TCPSettings
 from tests.servers.process import AppServer, app_server
 from tests.servers.raw import RawConnection, RawServer
+from tests.wire.reading import status
 
 RawServers = Callable[..., RawServer]
 
@@ -145,7 +146,7 @@ def test_a_failed_connection_gives_its_slot_back(raw_server: RawServers, app: Ap
             with pytest.raises(syncclient.ClientConnectorError):
                 session.get("http://127.0.0.1:1/")
         assert session.connector.snapshot().open == 0
-        assert session.get(f"{app.url}/get").status == 200
+        assert status(session.get(f"{app.url}/get")) == 200
 
 
 # What is kept, and for how long.
@@ -203,7 +204,7 @@ def test_socket_factory(app: AppServer) -> None:
         return made[-1]
 
     with Session(connector=TCPConnector(socket_factory=make)) as session:
-        assert session.get(f"{app.url}/get").status == 200
+        assert status(session.get(f"{app.url}/get")) == 200
         assert len(made) == 1
         assert made[0].getpeername()[1] == app.port
 

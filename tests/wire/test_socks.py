@@ -10,6 +10,7 @@ from syncclient import ClientTimeout, Fingerprint, Session, SocksConnector, TCPC
 from tests.servers.process import AppServer
 from tests.servers.raw import RawConnection, RawServer
 from tests.wire.proxy_servers import socks_proxy
+from tests.wire.reading import status
 
 RawServers = Callable[..., RawServer]
 
@@ -40,7 +41,7 @@ def test_tls_through_the_proxy(tls_app: AppServer, client_tls: ssl.SSLContext) -
     with socks_proxy(5) as proxy:
         with Session(connector=SocksConnector(f"socks5h://127.0.0.1:{proxy.port}")) as session:
             url = f"https://localhost:{tls_app.port}/get"
-            assert session.get(url, ssl=client_tls).status == 200
+            assert status(session.get(url, ssl=client_tls)) == 200
             with pytest.raises(syncclient.ClientConnectorCertificateError):
                 session.get(url)
             with pytest.raises(syncclient.ServerFingerprintMismatch):
@@ -63,7 +64,7 @@ def test_credentials(app: AppServer) -> None:
     with socks_proxy(5, ("user", "p@ss:word")) as proxy:
         right = f"socks5://user:p%40ss%3Aword@127.0.0.1:{proxy.port}"
         with Session(connector=SocksConnector(right)) as session:
-            assert session.get(f"{app.url}/get").status == 200
+            assert status(session.get(f"{app.url}/get")) == 200
             assert "p@ss" not in repr(session.connector)
             assert "p%40ss" not in repr(session.connector)
         with Session(connector=SocksConnector(right.replace("word", "wrong"))) as session:

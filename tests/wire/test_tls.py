@@ -17,6 +17,7 @@ from syncclient import Fingerprint, Session, TCPConnector
 from syncclient._async import tls
 from tests.servers.process import AppServer
 from tests.servers.raw import PeerGoneError, RawConnection, RawServer
+from tests.wire.reading import status
 
 RawServers = Callable[..., RawServer]
 
@@ -77,7 +78,7 @@ def test_ssl_cert_file_is_trusted(
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
     monkeypatch.delenv("SSL_CERT_DIR", raising=False)
     with Session() as session:
-        assert session.get(f"{tls_app.url}/get").status == 200
+        assert status(session.get(f"{tls_app.url}/get")) == 200
     assert tls.default_context().cert_store_stats()["x509_ca"] == 1
 
 
@@ -92,7 +93,7 @@ def test_ssl_cert_dir_is_trusted(
     monkeypatch.setenv("SSL_CERT_DIR", f"/does/not/exist:{tmp_path}")
     monkeypatch.delenv("SSL_CERT_FILE", raising=False)
     with Session() as session:
-        assert session.get(f"{tls_app.url}/get").status == 200
+        assert status(session.get(f"{tls_app.url}/get")) == 200
 
 
 @pytest.mark.parametrize(
@@ -167,7 +168,7 @@ def test_the_systems_store(
             session.get(f"{tls_app.url}/get", ssl="system")
         system_context.cache_clear()
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
-        assert session.get(f"{tls_app.url}/get", ssl="system").status == 200
+        assert status(session.get(f"{tls_app.url}/get", ssl="system")) == 200
         assert system_context() is system_context()
     system_context.cache_clear()
 
@@ -190,10 +191,10 @@ def test_ssl_settings(
     setting = settings[what]
     if where == "request":
         with Session() as session:
-            assert session.get(f"{tls_app.url}/get", ssl=setting).status == 200
+            assert status(session.get(f"{tls_app.url}/get", ssl=setting)) == 200
     else:
         with Session(connector=TCPConnector(ssl=setting)) as session:
-            assert session.get(f"{tls_app.url}/get").status == 200
+            assert status(session.get(f"{tls_app.url}/get")) == 200
 
 
 def test_a_request_overrides_its_connector(tls_app: AppServer, client_tls: ssl.SSLContext) -> None:
@@ -205,7 +206,7 @@ def test_a_request_overrides_its_connector(tls_app: AppServer, client_tls: ssl.S
         untrusting = ssl.create_default_context(cafile=None)
         with pytest.raises(syncclient.ClientConnectorCertificateError):
             session.get(f"{tls_app.url}/get", ssl=untrusting)
-        assert session.get(f"{tls_app.url}/get", ssl=client_tls).status == 200
+        assert status(session.get(f"{tls_app.url}/get", ssl=client_tls)) == 200
 
 
 def test_a_wrong_pin(tls_app: AppServer) -> None:
@@ -243,11 +244,11 @@ def test_old_spellings_of_a_request(tls_app: AppServer, client_tls: ssl.SSLConte
     url = f"{tls_app.url}/get"
     with Session() as session:
         with pytest.warns(DeprecationWarning, match="verify_ssl") as caught:
-            assert session.get(url, verify_ssl=False).status == 200
+            assert status(session.get(url, verify_ssl=False)) == 200
         with pytest.warns(DeprecationWarning, match="ssl_context") as again:
-            assert session.request("GET", url, ssl_context=client_tls).status == 200
+            assert status(session.request("GET", url, ssl_context=client_tls)) == 200
         with pytest.warns(DeprecationWarning, match="fingerprint") as last:
-            assert session.get(url, fingerprint=digest_of(tls_app.port)).status == 200
+            assert status(session.get(url, fingerprint=digest_of(tls_app.port))) == 200
         warned = [*caught, *again, *last]
         assert [warning.filename for warning in warned] == [__file__] * 3
         with (

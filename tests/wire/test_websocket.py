@@ -19,7 +19,7 @@ from aiohttp import ClientConnectionResetError, ClientWSTimeout, WSMessage, WSMs
 import syncclient
 from syncclient._async.websocket import AsyncWebSocket
 from syncclient._websocket import WebSocket
-from tests.conftest import RunChild
+from tests.children import RunChild
 from tests.servers.process import AppServer
 from tests.servers.raw import RawConnection, RawServer
 from tests.wire import ws_script as ws
@@ -95,7 +95,6 @@ def test_a_socket_tells_what_was_agreed(session: syncclient.Session, app: AppSer
         assert socket.protocol == "chat"
         assert socket.compress == 15
         assert not socket.client_notakeover
-        assert socket.close_code is None
         assert socket.exception() is None
         assert socket.get_extra_info("peername") == ("127.0.0.1", app.port)
         assert socket.get_extra_info("socket", "stays on the loop") == "stays on the loop"

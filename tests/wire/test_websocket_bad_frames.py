@@ -268,11 +268,7 @@ def test_frames_that_come_with_the_handshake_are_received(
     """A server may greet in the same packet; it may say goodbye in it too."""
 
     def script(conn: RawConnection) -> None:
-        later: list[bytes] = []
-        send, conn.send = conn.send, later.append  # type: ignore[method-assign]  # to send it in one
-        ws.accept(conn)
-        conn.send = send  # type: ignore[method-assign]  # as it was
-        conn.send(b"".join(later) + ws.frame(ws.TEXT, b"welcome") + ws.close_frame(4000))
+        ws.accept(conn, greeting=ws.frame(ws.TEXT, b"welcome") + ws.close_frame(4000))
         ws.read_until_close(conn)
 
     with client.ws_connect(raw_server(script).url) as socket:

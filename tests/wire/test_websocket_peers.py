@@ -1,6 +1,8 @@
 """WebSockets with other people's servers: `websockets`, and uvicorn with both its protocols."""
 
+import os
 import socket
+import ssl
 import threading
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from contextlib import ExitStack, contextmanager
@@ -14,6 +16,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection, serve
 
 import syncclient
+from tests import autobahn_client
 from tests.servers.process import AppServer
 
 pytestmark = pytest.mark.timeout(30)
@@ -25,18 +28,18 @@ SIZES = [0, 1, 125, 126, 65535, 65536, 1_000_000]
 
 
 @contextmanager
-def websockets_server(compression: str | None) -> Iterator[str]:
-    """`websockets`, threaded: echoes, and pings every tenth of a second, quick to give up."""
-
-    def echo(connection: ServerConnection) -> None:
-        try:
-            for message in connection:
-                connection.send(message)
-        except ConnectionClosed:
-            pass
-
+def websockets_server(
+    handler: Callable[[ServerConnection], None], compression: str | None = None
+) -> Iterator[str]:
+    """`websockets`, threaded. It pings every tenth of a second, and is quick to give up."""
     server = serve(
-        echo, "127.0.0.1", 0, compression=compression, ping_interval=0.1, ping_timeout=1.0
+        handler,
+        "127.0.0.1",
+        0,
+        compression=compression,
+        max_size=2**24,
+        ping_interval=0.1,
+        ping_timeout=1.0,
     )
     thread = threading.Thread(target=server.serve_forever, name="websockets-server")
     thread.start()
@@ -45,6 +48,17 @@ def websockets_server(compression: str | None) -> Iterator[str]:
     finally:
         server.shutdown()
         thread.join(WAIT)
+        # It never closes the pipe that wakes it.
+        for end in (server.shutdown_watcher, server.shutdown_notifier):
+            os.close(end)
+
+
+def echo(connection: ServerConnection) -> None:
+    try:
+        for message in connection:
+            connection.send(message)
+    except ConnectionClosed:
+        pass
 
 
 Message = MutableMapping[str, Any]  # ASGI's own type
@@ -78,7 +92,7 @@ def uvicorn_server(protocol: str, deflate: bool) -> Iterator[str]:
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
         application,
-        ws=protocol,  # type: ignore[arg-type]  # the names are checked by the parameters below
+        ws=protocol,
         ws_per_message_deflate=deflate,
         ws_max_size=2**24,
         log_level="critical",
@@ -98,8 +112,8 @@ def uvicorn_server(protocol: str, deflate: bool) -> Iterator[str]:
 
 
 PEERS = {
-    "websockets": lambda: websockets_server(None),
-    "websockets-deflate": lambda: websockets_server("deflate"),
+    "websockets": lambda: websockets_server(echo),
+    "websockets-deflate": lambda: websockets_server(echo, "deflate"),
     "uvicorn-websockets": lambda: uvicorn_server("websockets-sansio", deflate=False),
     "uvicorn-websockets-deflate": lambda: uvicorn_server("websockets-sansio", deflate=True),
     "uvicorn-wsproto": lambda: uvicorn_server("wsproto", deflate=False),
@@ -114,7 +128,11 @@ def peer(request: pytest.FixtureRequest, app: AppServer) -> Iterator[str]:
         if request.param == "aiohttp":
             yield f"{app.url}/echo"
         else:
-            yield stack.enter_context(PEERS[request.param]())
+            url = stack.enter_context(PEERS[request.param]())
+            # Once it has answered, it has opened all that it opens, and no_leaks knows of it.
+            with syncclient.Session() as session:
+                session.ws_connect(url).close()
+            yield url
 
 
 @pytest.fixture
@@ -182,25 +200,15 @@ def test_a_server_that_drops_silent_clients_keeps_us(client: syncclient.Session)
         for message in connection:
             connection.send(message)
 
-    server = serve(handler, "127.0.0.1", 0, ping_interval=None)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        url = f"http://127.0.0.1:{server.socket.getsockname()[1]}"
-        with client.ws_connect(url) as ws:
-            for _ in range(10):
-                assert pinged.acquire(timeout=WAIT)
-            ws.send_str("still here")
-            assert ws.receive_str(timeout=WAIT) == "still here"
-    finally:
-        server.shutdown()
-        thread.join(WAIT)
+    with websockets_server(handler) as url, client.ws_connect(url) as ws:
+        for _ in range(10):
+            assert pinged.acquire(timeout=WAIT)
+        ws.send_str("still here")
+        assert ws.receive_str(timeout=WAIT) == "still here"
 
 
 def test_tls(tls_app: AppServer, ca: trustme.CA) -> None:
     """wss:// with a certificate authority of one's own; the transport tells the cipher."""
-    import ssl
-
     context = ssl.create_default_context()
     ca.configure_trust(context)
     url = tls_app.url.replace("https", "wss")
@@ -220,3 +228,29 @@ def test_over_a_unix_socket(unix_app: tuple[AppServer, Any]) -> None:
         with session.ws_connect(f"{app.url}/echo") as ws:
             ws.send_str("local")
             assert ws.receive_str(timeout=WAIT) == "local"
+
+
+def test_the_autobahn_driver_echoes_every_case() -> None:
+    """The driver asks for the count, echoes each case, and has the report written."""
+    asked: list[str] = []
+    echoed: list[str | bytes] = []
+
+    def fuzzing_server(connection: ServerConnection) -> None:
+        assert connection.request is not None
+        asked.append(connection.request.path)
+        if connection.request.path == "/getCaseCount":
+            connection.send("2")
+        elif connection.request.path.startswith("/runCase"):
+            for message in ("text", b"bytes"):
+                connection.send(message)
+                echoed.append(connection.recv(WAIT))
+
+    with websockets_server(fuzzing_server) as url:
+        assert autobahn_client.main([url.replace("http", "ws"), "an agent"]) == 0
+    assert asked == [
+        "/getCaseCount",
+        "/runCase?case=1&agent=an%20agent",
+        "/runCase?case=2&agent=an%20agent",
+        "/updateReports?agent=an%20agent",
+    ]
+    assert echoed == ["text", b"bytes"] * 2

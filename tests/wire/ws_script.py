@@ -28,17 +28,21 @@ class Frame:
         return code
 
 
-def accept(conn: RawConnection, *, headers: Iterable[tuple[str, str]] = ()) -> RawRequest:
-    """Read the client's handshake and agree to it."""
+def accept(
+    conn: RawConnection, *, headers: Iterable[tuple[str, str]] = (), greeting: bytes = b""
+) -> RawRequest:
+    """Read the client's handshake and agree to it, with `greeting` in the same packet."""
     request = conn.read_head()
     key = request.header("Sec-WebSocket-Key").encode()
     digest = base64.b64encode(hashlib.sha1(key + _GUID).digest()).decode()
-    switch = [
-        ("Upgrade", "websocket"),
-        ("Connection", "Upgrade"),
-        ("Sec-WebSocket-Accept", digest),
+    lines = [
+        "HTTP/1.1 101 Switching Protocols",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        f"Sec-WebSocket-Accept: {digest}",
+        *(f"{name}: {value}" for name, value in headers),
     ]
-    conn.send_head(status="101 Switching Protocols", headers=[*switch, *headers])
+    conn.send("\r\n".join([*lines, "", ""]).encode() + greeting)
     return request
 
 

@@ -1,0 +1,426 @@
+"""The body of a request, pulled from a source while it is sent, and how its sending ended.
+
+aiohttp's own payloads read files in an executor, close them, take an exception of the
+user's generator for a fault of the connection, and put a write error before a reply that
+is already here. ``SourcePayload`` sends what any ``Source`` yields; ``Body`` stands for
+the whole body of one request, however many sources it has, and tells how it went.
+
+All of it belongs to the event loop, but for the constructors, which run anywhere. A
+source may well reach for another thread; this module knows nothing of that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Iterable,
+    Iterator,
+    Sequence,
+)
+from typing import Any, Protocol
+
+from aiohttp import ClientConnectionError, ClientPayloadError, ClientResponse
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.payload import Payload
+
+from . import phase
+from .phase import Phase, Progress
+
+Chunk = bytes | memoryview
+
+#: Bytes handed to the transport at once: smaller chunks are joined, larger ones cut.
+_LEAST, _MOST = 2**16, 2**18
+
+
+class Source(Protocol):
+    """Where the bytes come from."""
+
+    #: Whether ``restart`` can go back to the first byte.
+    replayable: bool
+    #: Whether it may go on after the call that sends it has returned.
+    detached: bool
+    #: Bytes handed to the transport since the start. Written by who sends them.
+    sent: int
+
+    async def take(self) -> Sequence[Chunk]:
+        """Wait for more; an empty sequence at the end. Raises StoppedError after ``drop``."""
+
+    async def restart(self) -> None:
+        """Go back to the first byte; only where ``replayable``."""
+
+    def drop(self, reason: Exception | None) -> None:
+        """Have nothing more taken, and tell who still produces why. Never waits."""
+
+
+class StoppedError(Exception):
+    """The source was dropped: the upload is over, though not complete."""
+
+
+class BodyFaultError(Exception):
+    """Carries what a source raised past aiohttp, which would take it for its own."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+        super().__init__(f"the body raised {error!r}")
+
+
+class BytesSource:
+    """Bytes that are here already."""
+
+    replayable = True
+    detached = True
+
+    def __init__(self, data: bytes) -> None:
+        self.sent = 0
+        self._data = data
+        self._taken = False
+
+    async def take(self) -> Sequence[Chunk]:
+        """Return all there is, the first time."""
+        taken, self._taken = self._taken, True
+        return () if taken else (self._data,)
+
+    async def restart(self) -> None:
+        """Start anew."""
+        self._taken = False
+
+    def drop(self, reason: Exception | None) -> None:
+        """Nothing to do: nobody produces."""
+
+
+class AsyncSource:
+    """What an asynchronous iterable of the user's yields. It runs on the event loop."""
+
+    replayable = False
+    detached = True
+
+    def __init__(self, data: AsyncIterable[object]) -> None:
+        self.sent = 0
+        self._data = data
+        self._iterator: AsyncIterator[object] | None = None
+        self._running = False
+        self._dropped = False
+
+    async def take(self) -> Sequence[Chunk]:
+        """Wait for the next chunk."""
+        if self._dropped:
+            raise StoppedError
+        if self._iterator is None:
+            self._iterator = self._data.__aiter__()
+        self._running = True
+        try:
+            while True:
+                chunk = checked_chunk(await self._iterator.__anext__(), "the iterator")
+                if self._dropped:
+                    raise StoppedError
+                if chunk:
+                    return (chunk,)
+        except StopAsyncIteration:
+            return ()
+        finally:
+            self._running = False
+            if self._dropped:
+                self._close()
+
+    async def restart(self) -> None:
+        """Not possible."""
+        raise NotImplementedError
+
+    def drop(self, reason: Exception | None) -> None:
+        """Close an asynchronous generator, once it is at rest."""
+        self._dropped = True
+        if not self._running:
+            self._close()
+
+    def _close(self) -> None:
+        iterator, self._iterator = self._iterator, None
+        if isinstance(iterator, AsyncGenerator):
+            # In a task of its own: the generator's cleanup may wait for something.
+            closing = asyncio.ensure_future(iterator.aclose())
+            _closing.add(closing)
+            closing.add_done_callback(_closing.discard)
+
+
+#: The loop itself holds tasks weakly.
+_closing: set[asyncio.Future[None]] = set()
+
+
+def checked_chunk(chunk: object, whose: str) -> bytes:
+    """Return ``chunk`` as bytes; a buffer is copied, since its owner may use it again."""
+    if isinstance(chunk, bytes):
+        return chunk
+    if isinstance(chunk, str):
+        raise TypeError(f"data: {whose} must give bytes, not str: encode it, or open it with 'rb'")
+    try:
+        return bytes(memoryview(chunk))  # type: ignore[arg-type]  # the TypeError is the check
+    except TypeError:
+        raise TypeError(
+            f"data: {whose} must give bytes, not {type(chunk).__name__}; "
+            "a form is a dict or a list of pairs"
+        ) from None
+
+
+class SourcePayload(Payload):
+    """An aiohttp payload, whole body or part of a multipart one, that sends a source.
+
+    Args:
+        source: what to send.
+        size: how many bytes that is, where it is known.
+        options: ``headers``, ``content_type``, ``filename``, as for any Payload.
+    """
+
+    _autoclose = True  # there is nothing to close here
+
+    def __init__(self, source: Source, *, size: int | None = None, **options: Any) -> None:
+        super().__init__(source, **options)
+        self._source = source
+        self._size = size
+        self._begun = False
+
+    @property
+    def consumed(self) -> bool:
+        """Whether it cannot be sent (again)."""
+        return self._begun and not self._source.replayable
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        """Send it all."""
+        await self.write_with_length(writer, None)
+
+    async def write_with_length(
+        self, writer: AbstractStreamWriter, content_length: int | None
+    ) -> None:
+        """Send it all, which must be ``content_length`` bytes; a known surplus is left out."""
+        source = self._source
+        await self._begin()
+        limit = self._size if content_length is None else content_length
+        while chunks := await self._take():
+            for piece in pieces(chunks):
+                if limit is not None and len(piece) > limit - source.sent:
+                    if self._size is None:
+                        raise BodyFaultError(
+                            ClientPayloadError(
+                                f"the body is longer than its Content-Length of {limit} bytes"
+                            )
+                        )
+                    piece = piece[: limit - source.sent]  # noqa: PLW2901  # the last one
+                await writer.write(piece)
+                source.sent += len(piece)
+            if limit is not None and self._size is not None and source.sent >= limit:
+                return
+        if limit is not None and source.sent < limit:
+            raise BodyFaultError(
+                ClientPayloadError(f"the body ended after {source.sent} of {limit} bytes")
+            )
+
+    async def as_bytes(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
+        """Return all of it; digest authentication with ``auth-int`` wants it beforehand."""
+        await self._begin()
+        parts: list[Chunk] = []
+        while chunks := await self._take():
+            parts += chunks
+        return b"".join(parts)
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        """Not possible without waiting."""
+        raise TypeError("this body can be read by as_bytes() only")
+
+    async def _begin(self) -> None:
+        if self._begun:
+            if not self._source.replayable:
+                raise BodyFaultError(
+                    ClientPayloadError(
+                        "the body is used up, and a redirect, a retry or an authentication wants "
+                        "it a second time: use bytes or a seekable file, or set "
+                        "allow_redirects=False"
+                    )
+                )
+            try:
+                await self._source.restart()
+            except Exception as exc:
+                raise BodyFaultError(exc) from exc
+        self._begun = True
+        self._source.sent = 0
+
+    async def _take(self) -> Sequence[Chunk]:
+        try:
+            return await self._source.take()
+        except StoppedError:
+            raise
+        except Exception as exc:
+            raise BodyFaultError(exc) from exc
+
+
+def pieces(chunks: Iterable[Chunk]) -> Iterator[Chunk]:
+    """Join small chunks and cut large ones: each piece costs a system call, or a copy."""
+    small: list[Chunk] = []
+    held = 0
+    for chunk in chunks:
+        size = len(chunk)
+        if held + size < _LEAST:
+            small.append(chunk)
+            held += size
+            continue
+        if small:
+            yield b"".join(small)
+            small, held = [], 0
+        if size < _LEAST:
+            small, held = [chunk], size
+        elif size <= _MOST:
+            yield chunk
+        else:
+            view = memoryview(chunk)
+            for start in range(0, size, _MOST):
+                yield view[start : start + _MOST]
+    if small:
+        yield b"".join(small)
+
+
+class _Attempt:
+    """One sending of a body: a redirect or a retry makes another."""
+
+    def __init__(self) -> None:
+        self.task = asyncio.current_task()
+        self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def end(self) -> None:
+        if not self.over.done():
+            self.over.set_result(None)
+
+
+class Body(Payload):
+    """The whole body of one request, and how the sending of it went.
+
+    Args:
+        inner: what to send: a SourcePayload, or a multipart writer with some as its parts.
+        sources: all the sources in it.
+    """
+
+    _autoclose = True
+
+    def __init__(self, inner: Payload, sources: Sequence[Source]) -> None:
+        super().__init__(inner)
+        self._inner = inner
+        self._headers = inner.headers
+        self._sources = sources
+        self._attempt: _Attempt | None = None
+        self._response: ClientResponse | None = None
+        #: What the user's code raised while the body was sent.
+        self.fault: Exception | None = None
+
+    @property
+    def size(self) -> int | None:
+        """How many bytes it has, or None."""
+        return self._inner.size
+
+    @property
+    def consumed(self) -> bool:
+        """Whether it cannot be sent (again)."""
+        return self.fault is not None or self._inner.consumed
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        """Not possible without waiting."""
+        return self._inner.decode(encoding, errors)
+
+    async def as_bytes(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
+        """Return all of it, kept in memory."""
+        try:
+            return await self._inner.as_bytes(encoding, errors)
+        except BodyFaultError as exc:
+            self.fault = exc.error
+            raise
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        """Send it all."""
+        await self.write_with_length(writer, None)
+
+    async def write_with_length(
+        self, writer: AbstractStreamWriter, content_length: int | None
+    ) -> None:
+        """Send it all. Runs in the task that aiohttp writes the request in."""
+        before = self._attempt
+        if before is not None:
+            # A redirect that came early: aiohttp has told the first attempt to stop, and
+            # does not wait until it has.
+            if before.task is not None:
+                before.task.cancel()
+            await before.over
+        attempt = self._attempt = _Attempt()
+        progress = phase.progress.get() or Progress()
+        progress.phase = Phase.SEND
+        try:
+            await self._inner.write_with_length(writer, content_length)
+        except (StoppedError, ConnectionError):
+            # The connection is gone, or we were told to stop. The side that reads has the
+            # last word: it may hold a reply that explains it (413, 401). Returning would
+            # have aiohttp mark the end of the body; raising would go before that reply.
+            attempt.end()
+            await asyncio.get_running_loop().create_future()
+        except Exception as exc:
+            self.fault = exc.error if isinstance(exc, BodyFaultError) else exc
+            raise
+        finally:
+            if progress.phase is Phase.SEND:
+                progress.phase = Phase.HEAD
+            attempt.end()
+            if self._attempt is attempt:
+                self._attempt = None
+            self._after_return()
+
+    async def sent(self, request: Awaitable[ClientResponse], progress: Progress) -> ClientResponse:
+        """Await the head of the response, and the end of the upload where that needs the caller.
+
+        An early refusal ends the upload; so does the end of an early reply, whatever its
+        status. What the user's code raised is in ``fault`` afterwards.
+
+        Raises:
+            asyncio.TimeoutError: the total timeout ran out after the head was here.
+        """
+        response: ClientResponse | None = None
+        try:
+            response = await request
+            attempt = self._attempt
+            if response.status >= 400 or attempt is None:
+                self._stop(
+                    ClientConnectionError(
+                        f"the server answered {response.status} before it had the whole body"
+                    )
+                )
+            elif not all(source.detached for source in self._sources):
+                await _within(attempt.over, progress)
+            if self.fault is not None:
+                raise BodyFaultError(self.fault)
+        except BaseException as exc:
+            if response is not None:
+                response.close()
+            self._stop(exc if isinstance(exc, Exception) else None)
+            raise
+        self._response = response
+        return response
+
+    def _stop(self, reason: Exception | None) -> None:
+        if self._attempt is not None:
+            self._attempt.end()
+        for source in self._sources:
+            source.drop(reason)
+
+    def _after_return(self) -> None:
+        """The upload has ended, after its call has: nobody waits for its outcome but the reader."""
+        response, self._response = self._response, None
+        if response is None:
+            return
+        self._stop(ClientConnectionError("the request ended before it had the whole body"))
+        if self.fault is not None:
+            response.content.set_exception(self.fault)
+            response.close()
+
+
+async def _within(over: asyncio.Future[None], progress: Progress) -> None:
+    total = progress.timeout.total
+    left = None if not total else max(0.0, total - progress.elapsed())
+    done, _ = await asyncio.wait((over,), timeout=left)
+    if not done:
+        raise asyncio.TimeoutError

@@ -1,0 +1,130 @@
+"""Deadlines: a duration comes in once, from then on the moment it ends goes through."""
+
+from __future__ import annotations
+
+import math
+import time
+from contextvars import ContextVar, Token
+from types import TracebackType
+from typing import Protocol
+
+from aiohttp import ServerTimeoutError
+
+
+class DeadlineError(ServerTimeoutError, TimeoutError):
+    """The time of a ``with syncclient.timeout(...)`` block is over.
+
+    Attributes:
+        seconds: how long the block was given.
+        elapsed: how long it had lasted.
+        doing: what the call was doing that was cut short; empty if it had not begun.
+    """
+
+    def __init__(self, seconds: float, elapsed: float, doing: str = "") -> None:
+        self.seconds = seconds
+        self.elapsed = elapsed
+        self.doing = doing
+        super().__init__(seconds, elapsed, doing)
+
+    def __str__(self) -> str:
+        what = f": {self.doing}" if self.doing else ""
+        return f"the {self.seconds:.3g} s of timeout() were over after {self.elapsed:.3g} s{what}"
+
+
+class timeout:  # noqa: N801  -- as asyncio.timeout
+    """Put one deadline over all the blocking calls inside a ``with`` block.
+
+    Requests, body reads and WebSocket receives count alike, and so do blocks inside this
+    one: the nearest deadline wins. A call that it cuts short raises DeadlineError, a
+    TimeoutError that tells what was being done. Code that makes no call is not cut short.
+    The deadline belongs to the thread, and the context, that entered the block.
+
+    Args:
+        delay: seconds from the entering of the block on; None for no limit.
+
+    Source: asyncio.timeout.
+    """
+
+    def __init__(self, delay: float | None) -> None:
+        if delay is not None and (delay < 0 or math.isnan(delay)):
+            raise ValueError(f"delay must be 0 seconds or more, or None, not {delay!r}")
+        self._delay = delay
+        self._entered_at: float | None = None
+        self._when: float | None = None
+        self._expired = False
+        self._outer: timeout | None = None
+        self._token: Token[timeout | None] | None = None
+
+    def when(self) -> float | None:
+        """Return the deadline in terms of ``time.monotonic()``, or None."""
+        return self._when
+
+    def reschedule(self, when: float | None) -> None:
+        """Move the deadline to ``when``, in terms of ``time.monotonic()``; None removes it.
+
+        Counts from the next call on.
+        """
+        self._when = when
+
+    def expired(self) -> bool:
+        """Tell whether a call was cut short by this deadline."""
+        return self._expired
+
+    def error(self, doing: str) -> DeadlineError:
+        """Note that the deadline cut a call short, and return the error for it."""
+        self._expired = True
+        now = time.monotonic()
+        began = now if self._entered_at is None else self._entered_at
+        seconds = now - began if self._when is None else self._when - began
+        return DeadlineError(seconds, now - began, doing)
+
+    def __enter__(self) -> timeout:
+        if self._token is not None:
+            raise RuntimeError("this timeout has been entered already: make one for each block")
+        self._entered_at = time.monotonic()
+        if self._delay is not None:
+            self._when = self._entered_at + self._delay
+        self._outer = _innermost.get()
+        self._token = _innermost.set(self)
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        assert self._token is not None
+        _innermost.reset(self._token)
+
+    def __repr__(self) -> str:
+        return f"<timeout({self._delay}){' expired' if self._expired else ''}>"
+
+
+_innermost: ContextVar[timeout | None] = ContextVar("syncclient_timeout", default=None)
+
+
+def nearest() -> timeout | None:
+    """Return the block around us whose deadline comes first; None where there is none."""
+    block = _innermost.get()
+    if block is None:
+        return None
+    found: timeout | None = None
+    while block is not None:
+        if block._when is not None and (
+            found is None or found._when is None or block._when < found._when
+        ):
+            found = block
+        block = block._outer
+    return found
+
+
+class Activity(Protocol):
+    """The call that is under way, as the core sees it."""
+
+    #: What it is doing, in words, once they are asked for.
+    doing: object
+
+
+#: The call in whose task we run. Set by the boundary. The core says there what it does.
+activity: ContextVar[Activity | None] = ContextVar("syncclient_activity", default=None)

@@ -1,0 +1,451 @@
+"""StreamReader: the body of a response as it comes, and a binary file to read from.
+
+The bytes that are here are cut here, in the caller's thread; only a read that finds none
+crosses to the event loop, and brings back everything that has arrived there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import warnings
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from functools import partial
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from aiohttp import ClientConnectionError
+from aiohttp.http_exceptions import LineTooLong
+
+from ._async.exchange import ALL, Exchange
+from ._async.stream import Inbox
+from ._models import Head, redacted_url
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+    from ._portal import Remote
+
+#: More new blocks than this are joined: bodies in tiny HTTP chunks are read as one.
+_FEW = 8
+
+
+class StreamReader(io.RawIOBase):
+    """The body of a response, read as it comes. ``Response.content``; never made by hand.
+
+    aiohttp's StreamReader minus ``await``, and at the same time a readable binary file: give
+    it to csv (through ``io.TextIOWrapper``), gzip, tarfile, shutil, pandas. Iteration goes by
+    lines.
+
+    Every read takes what is on this side first, and does not block then. Where there is
+    nothing it crosses to the loop thread and waits: for a byte, the end, a timeout, an
+    error, ``close()`` in another thread, or the session's closing. What is not read stays
+    on the wire, with backpressure: a body of any size needs some hundred kilobytes.
+
+    Any thread may read, one at a time: while one waits, the reads of another raise
+    RuntimeError. An interrupt (Ctrl-C) of a read that waits leaves the stream as it was:
+    the next read goes on from there, and no byte is lost. A fault of the body (ClientError,
+    from a timeout to a connection cut short) is raised after the bytes before it have been
+    read, and by every read from then on.
+    """
+
+    # The bytes on this side are the rest of ``_here``, and then ``_inbox.blocks``. A BytesIO,
+    # since it cuts lines and chunks at C speed, does not copy the block it is made of, and
+    # remembers its position: an iteration and the reads within it share the one.
+
+    def __init__(
+        self, inbox: Inbox, remote: Remote[Exchange] | None, head: Head, opened_at: str = ""
+    ) -> None:
+        self._inbox = inbox
+        self._remote = remote
+        self._head = head
+        self._opened_at = opened_at
+        self._here = io.BytesIO()
+        self._here_size = 0
+        #: Where in the body ``_here`` ends.
+        self._here_end = 0
+        self._closed = False
+        self._waiting = False
+
+    def __repr__(self) -> str:
+        return f"<StreamReader of {self._described()}>"
+
+    # -- aiohttp's --------------------------------------------------------------------
+
+    def read(self, n: int | None = -1) -> bytes:
+        """Return up to ``n`` bytes, at least one unless at the end; all of them if ``n`` is -1."""
+        if n is None or n < 0:
+            return self._read_all(partial(Exchange.fill, least=ALL))
+        if self._waiting:
+            self._refuse()
+        data = self._here.read(n)
+        if len(data) == n:
+            return data
+        if not data and not self._inbox.blocks:
+            self._fill()
+        return self._cut(n, data)
+
+    def readany(self) -> bytes:
+        """Return everything that is on this side; if there is nothing, what comes next."""
+        if self._waiting:
+            self._refuse()
+        if not self._buffered():
+            self._fill()
+        return self._cut(ALL)
+
+    def readexactly(self, n: int) -> bytes:
+        """Return ``n`` bytes. Raises asyncio.IncompleteReadError where the body has fewer."""
+        if self._waiting:
+            self._refuse()
+        while (missing := n - self._buffered()) > 0:
+            if not self._fill(missing):
+                raise asyncio.IncompleteReadError(self._cut(ALL), n)
+        return self._cut(max(0, n))
+
+    def readline(self, size: int | None = -1, /, *, max_line_length: int | None = None) -> bytes:
+        """Return a line with its newline; at the end what is left, b"" in the end.
+
+        Args:
+            size: as other files have it: return no more bytes than that.
+            max_line_length: bytes a line may have; None is twice the ``read_bufsize``.
+
+        Raises aiohttp.http_exceptions.LineTooLong, and drops the line.
+        """
+        if self._waiting:
+            self._refuse()
+        if size is not None and size >= 0:
+            return self._readline_upto(size)
+        line = self._here.readline()
+        if line[-1:] == b"\n" and len(line) <= (max_line_length or self._inbox.line_limit):
+            return line
+        self._here.seek(-len(line), io.SEEK_CUR)
+        return self.readuntil(max_size=max_line_length)
+
+    def readuntil(self, separator: bytes = b"\n", *, max_size: int | None = None) -> bytes:
+        """Return what comes up to ``separator``, included, or up to the end of the body.
+
+        Raises aiohttp.http_exceptions.LineTooLong where that has more than ``max_size``
+        bytes (None is twice the ``read_bufsize``), and drops what it has read of it.
+        """
+        if not separator:
+            raise ValueError("Separator should be at least one-byte string")
+        if self._waiting:
+            self._refuse()
+        got = bytearray()
+        try:
+            while self._buffered() or self._fill():
+                seen = len(got)
+                got += self._next_block()
+                at = got.find(separator, max(0, seen - len(separator) + 1))
+                if at >= 0:
+                    stop = at + len(separator)
+                    self._here.seek(stop - len(got), io.SEEK_CUR)
+                    del got[stop:]
+                limit = max_size or self._inbox.line_limit
+                if len(got) > limit:
+                    line, got = bytes(got[:100]), bytearray()
+                    raise LineTooLong(line + b"...", limit)
+                if at >= 0:
+                    break
+        except BaseException:
+            self._put_back(got)
+            raise
+        return bytes(got)
+
+    def readchunk(self) -> tuple[bytes, bool]:
+        """Return ``(data, end_of_http_chunk)``; ``(b"", False)`` at the end of the body.
+
+        Blocks until there are bytes, or the end of the HTTP chunk whose bytes were read before.
+        """
+        if self._waiting:
+            self._refuse()
+        ends = self._inbox.ends
+        while True:
+            self._drop_passed_ends()
+            if ends:
+                data = self._cut(ends[0] - self._position())
+                ends.popleft()
+                return data, True
+            if self._buffered():
+                return self._next_block(), False
+            if not self._fill(to_chunk_end=True) and not ends:
+                return b"", False
+
+    def read_nowait(self, n: int = -1) -> bytes:
+        """Return up to ``n`` of the bytes that have arrived, -1 for all; b"" if there are none."""
+        if self._waiting:
+            self._refuse()
+        if not self._buffered():
+            self._fill(0)
+        return self._cut(ALL if n < 0 else n)
+
+    def at_eof(self) -> bool:
+        """Tell whether everything has been read, as far as is known on this side."""
+        return self.is_eof() and not self._buffered()
+
+    def is_eof(self) -> bool:
+        """Tell whether the end of the body is here, though perhaps not read."""
+        return self._inbox.eof
+
+    def exception(self) -> BaseException | None:
+        """Return what broke the body off, once a read has met it."""
+        return self._inbox.error
+
+    @property
+    def total_bytes(self) -> int:
+        """How many bytes have come over to this side, decompressed."""
+        return self._inbox.total
+
+    @property
+    def total_compressed_bytes(self) -> int | None:
+        """How many bytes the server has sent for them; None if it did not compress them."""
+        return self._inbox.compressed
+
+    @property
+    def total_raw_bytes(self) -> int:
+        """``total_compressed_bytes``, or ``total_bytes`` where nothing was compressed."""
+        compressed = self._inbox.compressed
+        return self._inbox.total if compressed is None else compressed
+
+    def iter_chunked(self, n: int) -> Iterator[bytes]:
+        """Iterate over chunks of up to ``n`` bytes, each what ``read(n)`` returns."""
+        return iter(partial(self.read, n), b"")
+
+    def iter_any(self) -> Iterator[bytes]:
+        """Iterate over what comes, as it comes: each piece is what ``readany()`` returns."""
+        return iter(self.readany, b"")
+
+    def iter_chunks(self) -> Iterator[tuple[bytes, bool]]:
+        """Iterate over HTTP chunks: each pair is what ``readchunk()`` returns."""
+        return iter(self.readchunk, (b"", False))
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Iterate over lines; each is what ``readline()`` returns."""
+        # Without a frame of ours for each line.
+        return chain.from_iterable(self._runs_of_lines())
+
+    def __next__(self) -> bytes:
+        line = self.readline()
+        if not line:
+            raise StopIteration
+        return line
+
+    # -- a file's ---------------------------------------------------------------------
+
+    def readable(self) -> bool:
+        """Tell that this can be read."""
+        return True
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
+        """Read into ``buffer``, at least a byte unless at the end, and return how many."""
+        if self._waiting:
+            self._refuse()
+        view = memoryview(buffer).cast("B")
+        while view.nbytes:
+            count = self._here.readinto(view)
+            if count:
+                return count
+            if not self._load() and not self._fill():
+                break
+        return 0
+
+    def readall(self) -> bytes:
+        """Return the rest of the body."""
+        return self.read()
+
+    def read1(self, n: int | None = -1, /) -> bytes:
+        """Return up to ``n`` bytes, after one wait at most; as files with a buffer have it."""
+        return self.readany() if n is None or n < 0 else self.read(n)
+
+    @property
+    def closed(self) -> bool:
+        """Whether this, or its response, was closed or released. Not so at the end of the body."""
+        return self._closed
+
+    def close(self) -> None:
+        """Release the response: unread bytes are dropped, and nothing is waited for."""
+        self._discard(Exchange.abandon)
+
+    def __del__(self) -> None:
+        # In place of IOBase's, which would close: the Remote's own finaliser does that.
+        if self.__dict__.get("_remote") is not None:
+            warnings.warn(
+                f"unread response to {self._described()} dropped; it was opened at "
+                f"{self._opened_at}: use it in a with block, or read or release it",
+                ResourceWarning,
+                source=self,
+                stacklevel=2,
+            )
+
+    # -- the bytes on this side -------------------------------------------------------
+
+    def _position(self) -> int:
+        """Return how much of the body has been read."""
+        return self._here_end - self._here_size + self._here.tell()
+
+    def _buffered(self) -> int:
+        return self._inbox.total - self._position()
+
+    def _load(self) -> bool:
+        """Put the next block in place of ``_here``, which is used up; False if there is none."""
+        blocks = self._inbox.blocks
+        if not blocks:
+            return False
+        self._set_here(blocks[0], self._here_end + len(blocks[0]))
+        blocks.popleft()
+        return True
+
+    def _set_here(self, block: bytes, end: int) -> None:
+        self._here, self._here_size, self._here_end = io.BytesIO(block), len(block), end
+
+    def _next_block(self) -> bytes:
+        """Take the rest of ``_here``, or else the next block."""
+        return self._here.read() or (self._here.read() if self._load() else b"")
+
+    def _cut(self, n: int, first: bytes = b"") -> bytes:
+        """Take up to ``n`` bytes; of them ``first`` is taken already."""
+        parts = [first] if first else []
+        left = n - len(first)
+        while left > 0:
+            part = self._here.read(left)
+            if part:
+                parts.append(part)
+                left -= len(part)
+            elif not self._load():
+                break
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _put_back(self, data: bytes | bytearray) -> None:
+        self._set_here(data + self._here.read(), self._here_end)
+
+    def _drop_passed_ends(self) -> None:
+        ends, position = self._inbox.ends, self._position()
+        while ends and ends[0] < position:
+            ends.popleft()
+
+    def _readline_upto(self, size: int) -> bytes:
+        got = b""
+        try:
+            while len(got) < size and got[-1:] != b"\n":
+                part = self._here.readline(size - len(got))
+                got += part
+                if not part and not self._load() and not self._fill():
+                    break
+        except BaseException:
+            self._put_back(got)
+            raise
+        return got
+
+    def _runs_of_lines(self) -> Iterator[Iterable[bytes]]:
+        while True:
+            if self._gather_lines():
+                yield self._here
+            elif line := self.readline():
+                yield (line,)
+            else:
+                return
+
+    def _gather_lines(self) -> bool:
+        """Make ``_here`` a run of whole lines, none too long; False if there is none.
+
+        Crosses once if there is no whole line on this side.
+        """
+        if self._waiting:
+            self._refuse()
+        for may_fill in (True, False):
+            data = self._cut(ALL)
+            stop = data.rfind(b"\n") + 1
+            if stop or not may_fill:
+                break
+            self._put_back(data)
+            self._fill()
+        limit = self._inbox.line_limit
+        if stop > limit:
+            lines, stop = io.BytesIO(data[:stop]), 0
+            for length in map(len, lines):
+                if length > limit:
+                    break
+                stop += length
+        if stop < len(data):
+            self._inbox.blocks.appendleft(data[stop:])
+        self._set_here(data[:stop], self._here_end - len(data) + stop)
+        return stop > 0
+
+    # -- the other side ---------------------------------------------------------------
+
+    @property
+    def _on_wire(self) -> bool:
+        return self._remote is not None
+
+    def _fill(self, least: int = 1, *, to_chunk_end: bool = False) -> bool:
+        """Have ``least`` more bytes come over, or all there are; tell whether any came.
+
+        With 0 this does not wait, with ``to_chunk_end`` no longer than to the end of the
+        HTTP chunk. False means the end of the body. Blocks for one crossing.
+        """
+        before = self._inbox.total
+        self._cross(partial(Exchange.fill, least=least, to_chunk_end=to_chunk_end))
+        return self._inbox.total > before
+
+    def _read_all(self, fill: Callable[[Exchange, Inbox], Awaitable[None]]) -> bytes:
+        """Return the rest of the body, brought by ``fill``."""
+        if self._waiting:
+            self._refuse()
+        # Together with what comes, for those who trace whole bodies.
+        if rest := self._here.read():
+            self._inbox.blocks.appendleft(rest)
+            self._here_end -= len(rest)
+        while True:
+            before = self._inbox.total
+            self._cross(fill)
+            if self._inbox.total == before:
+                return self._cut(ALL)
+
+    def _cross(self, fill: Callable[[Exchange, Inbox], Awaitable[None]]) -> None:
+        """Make one crossing, unless the end has come over already. Blocks until it is done."""
+        inbox, remote = self._inbox, self._remote
+        if self._waiting:
+            self._refuse()
+        if remote is None:
+            if self._closed:
+                raise ClientConnectionError(
+                    f"the response to {self._described()} was released before this read"
+                )
+            if inbox.error is not None:
+                raise inbox.error.with_traceback(None)
+            return
+        self._drop_passed_ends()
+        held = len(inbox.blocks)
+        try:
+            self._waiting = True
+            remote.call(fill, inbox)
+        finally:
+            self._waiting = False
+            if inbox.eof or inbox.error is not None:
+                self._remote = None
+        if len(inbox.blocks) - held > _FEW:
+            # Bound to its name in one step, so that an interrupt finds either of the two.
+            inbox.blocks = deque([b"".join(inbox.blocks)])
+
+    def _refuse(self) -> None:
+        raise RuntimeError(
+            f"the response to {self._described()} is being read by another thread: "
+            "one reader at a time"
+        )
+
+    def _discard(self, give_up: Callable[[Exchange], None]) -> None:
+        """Drop what is here, and give up what is not. Does not wait."""
+        remote, self._remote = self._remote, None
+        self._closed = True
+        inbox = self._inbox
+        inbox.blocks.clear()
+        inbox.ends.clear()
+        # Not replaced: an iteration over lines may hold it.
+        self._here.seek(0, io.SEEK_END)
+        self._here_end = inbox.total
+        if remote is not None:
+            remote.post(give_up)
+
+    def _described(self) -> str:
+        return f"{self._head.method} {redacted_url(self._head.url)}"
