@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from aiohttp import hdrs
 
 from ._cookies import DummyCookieJar
+from ._request import RequestOptions
 from ._response import Response
-from ._session import RequestOptions, Session
+from ._session import Session
 from ._types import StrOrURL
 
 if TYPE_CHECKING:

@@ -94,7 +94,7 @@ class Call(Generic[R]):
         "_method",
         "_place",
         "_posted",
-        "_run",
+        "run",
         "_task",
         "_timer",
         "_value",
@@ -111,7 +111,7 @@ class Call(Generic[R]):
         kwargs: dict[str, Any],
         deadline: timeout | None = None,
     ) -> None:
-        self._run = run
+        self.run = run
         self._deadline = deadline
         self._timer: asyncio.TimerHandle | None = None
         #: What the call is doing, for the error of a deadline. Loop thread only.
@@ -144,7 +144,7 @@ class Call(Generic[R]):
         # that own something on the loop give it back in their own finaliser.
         try:
             self._posted = True
-            self._run.submit(self)
+            self.run.submit(self)
             self._wait()
         except BaseException:
             self._abandon()
@@ -168,25 +168,29 @@ class Call(Generic[R]):
                     pass
             else:
                 acquire()
+            # Looked at before the jobs: a job appended before the end is thus served.
+            done = self._done
             while self._jobs:
                 self._serve(self._jobs.popleft())
-            if self._done:
+            if done:
                 return
 
     def _serve(self, job: Job) -> None:
         """Run a job for the loop. An Exception goes back to it, an interrupt goes up."""
+        if job.future.done():  # cancelled: nobody waits for it any more
+            return
         try:
             job.value = job.function()
         except Exception as exc:
             job.error = exc
-        if not self._done and not self._run.post(job.answered):
+        if not self._done and not self.run.post(job.answered):
             raise LoopThreadError(
                 "the loop thread is not there any more to take this callback's result: "
                 "it died meanwhile, or the callback returned in a forked child"
             )
 
     def _abandon(self) -> None:
-        if not self._posted or self._done or not self._run.post(self.cancel, None):
+        if not self._posted or self._done or not self.run.post(self.cancel, None):
             return
         give_up = time.monotonic() + UNWIND_LIMIT
         while not self._done:
@@ -200,7 +204,7 @@ class Call(Generic[R]):
 
     def begin(self) -> None:
         """Start the task. Posted by ``LoopRun.submit``, hence in the caller's context."""
-        run = self._run
+        run = self.run
         assert run.on_loop_thread()
         run.posted.discard(self)
         if self._done:
@@ -262,31 +266,31 @@ class Call(Generic[R]):
             delay = when - time.monotonic()
             if delay <= 0:
                 raise deadline.error("")
-            self._timer = self._run.loop.call_later(delay, self._expire)
+            self._timer = self.run.loop.call_later(delay, self._expire)
 
     def _expire(self) -> None:
         if self._deadline is not None and not self._done:
             self.cancel(self._deadline.error(str(self.doing)))
 
     def _notify(self) -> None:
-        if self._wake.locked() and not self._run.exiting:
+        if self._wake.locked() and not self.run.exiting:
             self._wake.release()
 
     def cancel(self, reason: BaseException | None) -> None:
         """Cancel the call, even one not yet begun; ``reason`` is what its caller gets."""
-        assert self._run.on_loop_thread()
+        assert self.run.on_loop_thread()
         if self._done:
             return
         self._cancelled = reason
         if self._task is not None:
             self._task.cancel()
         else:
-            self._run.posted.discard(self)
+            self.run.posted.discard(self)
             self._finish(reason or asyncio.CancelledError())
 
     def fail(self, error: BaseException) -> None:
         """Wake the caller with ``error`` without waiting for the task: the loop is ending."""
-        self._run.posted.discard(self)
+        self.run.posted.discard(self)
         self._finish(error)
 
     async def ask(self, function: Callable[P, A], /, *args: P.args, **kwargs: P.kwargs) -> A:
@@ -353,7 +357,7 @@ async def in_caller(function: Callable[P, R], /, *args: P.args, **kwargs: P.kwar
     finds its way too, since tasks copy the context. Raises what ``function`` raises,
     and LoopThreadError where no caller waits any more.
     """
-    call = activity.get()
-    if not isinstance(call, Call):
+    asker = activity.get()
+    if asker is None:
         raise LoopThreadError("no caller is waiting who could run this callback")
-    return await call.ask(function, *args, **kwargs)
+    return await asker.ask(function, *args, **kwargs)

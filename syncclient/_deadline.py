@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from contextvars import ContextVar, Token
 from types import TracebackType
-from typing import Protocol
+from typing import ParamSpec, Protocol, TypeVar
 
 from aiohttp import ServerTimeoutError
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class DeadlineError(ServerTimeoutError, TimeoutError):
@@ -124,6 +128,9 @@ class Activity(Protocol):
 
     #: What it is doing, in words, once they are asked for.
     doing: object
+
+    async def ask(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Have the caller run ``function``: in its thread, if it is a blocked one."""
 
 
 #: The call in whose task we run. Set by the boundary. The core says there what it does.

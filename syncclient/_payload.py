@@ -14,8 +14,8 @@ import io
 import os
 import stat
 from collections import deque
-from collections.abc import AsyncIterable, Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncIterable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any, Protocol, TypeAlias, cast
 from urllib.parse import urlencode
 
@@ -67,20 +67,29 @@ class Outgoing:
         self.value = value
         self._sources = sources
 
-    @contextmanager
-    def lent(self) -> Iterator[None]:
-        """Close generators and put files back in place when the call has ended. Caller's thread."""
-        try:
-            with ExitStack() as stack:
-                for source in self._sources:
-                    if isinstance(source, CallerSource):
-                        stack.callback(source.close)
-                yield
-        except BaseException as exc:
-            for source in self._sources:
-                if isinstance(source, BodyWriter):
-                    source._request_failed(exc)
-            raise
+    def lent(self) -> AbstractContextManager[None]:
+        """Return the block in which the request is made. Caller's thread.
+
+        After it generators are closed, and files stand behind the bytes sent.
+        """
+        return _lending(self._sources) if self._sources else _NOTHING_LENT
+
+
+@contextmanager
+def _lending(sources: Sequence[CallerSource | BodyWriter]) -> Iterator[None]:
+    with ExitStack() as stack:
+        for source in sources:
+            if isinstance(source, CallerSource):
+                stack.callback(source.close)
+            else:
+                stack.enter_context(source._lent())
+        yield
+
+
+_NOTHING_LENT: AbstractContextManager[None] = nullcontext()
+
+#: For a request without a body.
+NO_BODY = Outgoing(b"")
 
 
 def outgoing(data: object) -> Outgoing:
@@ -120,13 +129,14 @@ class _Maker:
         if isinstance(data, Payload):
             return self._adopted(data)
         if isinstance(data, str):
-            text = StringPayload if len(data) <= _LARGE // 4 else self._long_text
-            return text(data, **options)
+            return self._text(data, options)
         if isinstance(data, BodyWriter):
             self.lent.append(data)
-            return self._pulled(data._attach(), options)
+            return self._pulled(data._pipe_for_request(), options)
         if isinstance(data, io.TextIOBase):
             return None
+        if isinstance(data, AsyncIterable) and not isinstance(data, Iterable):
+            return self._pulled(AsyncSource(data), options)
         if callable(getattr(data, "read", None)):
             return self._file(cast(Readable, data), options)
         if isinstance(data, bytes):
@@ -137,8 +147,6 @@ class _Maker:
             return self._read(_BufferReader(view.cast("B")), options)
         if isinstance(data, Iterable) and not isinstance(data, (Mapping, list, tuple)):
             return self._read(_IterableReader(data), options)
-        if isinstance(data, AsyncIterable):
-            return self._pulled(AsyncSource(data), options)
         return None
 
     def _bytes(self, data: bytes, options: dict[str, Any]) -> Payload:
@@ -146,10 +154,11 @@ class _Maker:
             return BytesPayload(data, **options)
         return self._pulled(BytesSource(data), options, len(data))
 
-    def _long_text(self, data: str, **options: Any) -> Payload:
-        encoding = options.pop("encoding", None) or "utf-8"
-        options.setdefault("content_type", f"text/plain; charset={encoding}")
-        return self._bytes(data.encode(encoding), options)
+    def _text(self, data: str, options: dict[str, Any]) -> Payload:
+        if len(data) <= _LARGE // 4:  # bytes a character, at most
+            return StringPayload(data, **options)
+        like = StringPayload("", **options)
+        return self._bytes(data.encode(like.encoding or "utf-8"), {"headers": like.headers})
 
     def _file(self, file: Readable, options: dict[str, Any]) -> Payload:
         options.setdefault("filename", guess_filename(file))
@@ -174,7 +183,10 @@ class _Maker:
         if isinstance(payload, TextIOPayload):
             raise TypeError(_refusal(payload._value))
         if isinstance(payload, IOBasePayload):
-            return self._file(cast(Readable, payload._value), {"headers": payload.headers})
+            mine = self._file(cast(Readable, payload._value), {"headers": payload.headers})
+            if mine.headers.pop(hdrs.CONTENT_LENGTH, None) and mine.size is not None:
+                mine.headers[hdrs.CONTENT_LENGTH] = str(mine.size)
+            return mine
         return payload
 
     def _form(self, form: FormData) -> Payload:
@@ -194,8 +206,8 @@ class _Maker:
             options: dict[str, Any] = {"headers": headers, "encoding": form._charset}
             if hdrs.CONTENT_TYPE in headers:
                 options["content_type"] = headers[hdrs.CONTENT_TYPE]
-            if "filename" in field and not isinstance(value, (str, bytes, Payload)):
-                options["filename"] = guess_filename(value, field["filename"])
+            if isinstance(value, Iterator):
+                options["filename"] = field.get("filename")
             part = self._payload(value, options)
             if part is None:
                 raise TypeError(_refusal(value, f"the field {field['name']!r} of data"))
@@ -390,12 +402,14 @@ class _IterableReader:
     replayable = False
 
     def __init__(self, data: Iterable[object]) -> None:
-        self._next: Callable[[object], object] = iter(data).__next__
         self._iterator = iter(data)
 
     def read(self) -> bytes | None:
-        chunk = next(self._iterator, None)
-        return None if chunk is None else checked_chunk(chunk, "the iterator")
+        try:
+            chunk = next(self._iterator)
+        except StopIteration:
+            return None
+        return checked_chunk(chunk, "the iterator")
 
     def rewind(self) -> None:
         raise NotImplementedError
@@ -475,3 +489,40 @@ class _FileReader:
             behind = self._start + sent
             if _position(self._file) != behind:
                 cast(Any, self._file).seek(behind)
+
+
+def _position(file: object) -> int | None:
+    """Return where a file stands, or None where it cannot go back there."""
+    seekable = getattr(file, "seekable", None)
+    if seekable is not None and not seekable():
+        return None
+    try:
+        position = cast(Any, file).tell()
+    except (AttributeError, OSError):
+        return None
+    return position if isinstance(position, int) and hasattr(file, "seek") else None
+
+
+def _bytes_left(file: Any, position: int) -> int | None:
+    """Return how many bytes a seekable file has from ``position`` on, where that costs nothing."""
+    raw = getattr(getattr(file, "file", file), "raw", file)
+    if isinstance(raw, io.FileIO):
+        status = os.fstat(raw.fileno())
+        # Devices, and what the kernel makes up while it is read (/proc), have no size.
+        if not stat.S_ISREG(status.st_mode) or not status.st_size:
+            return None if not stat.S_ISREG(status.st_mode) or file.read(1) else 0
+        return max(0, status.st_size - position)
+    if type(file).__module__ in _DECOMPRESSING:
+        return None
+    try:
+        end = file.seek(0, os.SEEK_END)
+        if end is None:  # mmap, before Python 3.13
+            end = file.tell()
+    except (OSError, ValueError):
+        end = None
+    file.seek(position)
+    return None if end is None else max(0, end - position)
+
+
+#: Their files know where they end only when they have decompressed it all.
+_DECOMPRESSING = frozenset({"gzip", "bz2", "lzma", "zipfile"})

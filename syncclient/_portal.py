@@ -81,11 +81,13 @@ class Lease(Generic[T]):
         try:
             return call.complete()
         except LoopThreadError:
-            # The loop had ended just because this was closed: by another thread, between
-            # the look at the portal's state and the call, or long ago.
-            closed = self._refusal is not None and self.run is not None and self.run.is_ours()
-            error = self._refusal() if closed and self._refusal is not None else None
-            if error is None or isinstance(error, LoopThreadError):
+            # If the loop has ended because this was closed, by another thread, between the
+            # look at the portal's state and the call, or long ago, then that is the reason.
+            refusal = self._refusal
+            if refusal is None or self.run is None or not self.run.is_ours():
+                raise
+            error = refusal()
+            if isinstance(error, LoopThreadError):
                 raise
             raise error from None
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, TypeVar
 
 from aiohttp import (
     BasicAuth,
@@ -15,29 +16,25 @@ from aiohttp import (
     hdrs,
 )
 from aiohttp.client_exceptions import InvalidUrlClientError
+from aiohttp.client_middlewares import ClientMiddlewareType
 from aiohttp.typedefs import Query
-from multidict import CIMultiDict, MultiDict, MultiDictProxy
+from multidict import CIMultiDict, MultiDict, MultiDictProxy, istr
 from yarl import URL
 
 from ._checks import UNSET, Unset, seconds
 from ._models import redacted_text, redacted_url
-from ._types import JSONEncoder, LooseHeaders, StrOrURL, Timeout
+from ._payload import NO_BODY, Outgoing, outgoing
+from ._tls import SSLArgument, merge_ssl
+from ._types import JSONEncoder, LooseCookies, LooseHeaders, StrOrURL, Timeout
+
+if TYPE_CHECKING:
+    from typing_extensions import Never
 
 Auth = BasicAuth | tuple[str, str] | None
 
 _SCHEMES = frozenset({"http", "https", "ws", "wss"})
 _BAD_IN_HEADER = re.compile(r"[\x00\r\n]")
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-
-
-class Prepared(NamedTuple):
-    """A request as it crosses: checked, and with its body serialised."""
-
-    method: str
-    url: URL
-    timeout: ClientTimeout
-    #: Keywords of aiohttp's own request method; those at their defaults are left out.
-    options: dict[str, Any]
 
 
 def check_method(method: str) -> str:
@@ -166,14 +163,207 @@ def check_body(
     json_serialize: JSONEncoder,
     headers: CIMultiDict[str],
     skip_auto_headers: Iterable[str],
-) -> Any:
-    """Return the body for the engine; JSON is serialised here, in the caller's thread."""
-    if json is not None:
-        if data is not None:
-            raise ValueError("data and json parameters can not be used at the same time")
-        skipped = {name.lower() for name in skip_auto_headers}
-        if hdrs.CONTENT_TYPE not in headers and "content-type" not in skipped:
-            headers[hdrs.CONTENT_TYPE] = "application/json"
-        text = json_serialize(json)
-        return text.encode() if isinstance(text, str) else text
-    return data
+) -> Outgoing:
+    """Return the body, ready to be sent; JSON is serialised here, in the caller's thread."""
+    if json is None:
+        return outgoing(data)
+    if data is not None:
+        raise ValueError("data and json parameters can not be used at the same time")
+    skipped = {name.lower() for name in skip_auto_headers}
+    if hdrs.CONTENT_TYPE not in headers and "content-type" not in skipped:
+        headers[hdrs.CONTENT_TYPE] = "application/json"
+    text = json_serialize(json)
+    return outgoing(text.encode() if isinstance(text, str) else text)
+
+
+#: Keywords of requests and httpx, and what to write here.
+_TWINS = {
+    "cert": "ssl=context, an ssl.SSLContext after load_cert_chain(...)",
+    "content": "data=",
+    "files": "data=, a dict or a FormData with open files in it",
+    "follow_redirects": "allow_redirects=",
+    "hooks": "trace_configs= or middlewares= of the session",
+    "proxies": "proxy=, or trust_env=True of the session for the environment's",
+    "stream": "nothing: a body stays on the wire until it is read",
+    "verify": "ssl=False, or ssl=context for a CA of your own",
+}
+
+
+R = TypeVar("R")
+
+#: Whether a status of 400 or above raises, or a function to be given each response.
+RaiseForStatus = bool | Callable[[R], object]
+
+
+class RequestOptions(TypedDict, total=False):
+    """The keywords of a request; ``Session.request`` says what each one means."""
+
+    params: Query
+    data: Any
+    json: Any
+    cookies: LooseCookies | None
+    headers: LooseHeaders | None
+    skip_auto_headers: Iterable[str] | None
+    auth: Auth
+    allow_redirects: bool
+    max_redirects: int
+    compress: str | bool | None
+    chunked: bool | None
+    expect100: bool
+    raise_for_status: RaiseForStatus[Any] | None
+    read_until_eof: bool
+    proxy: StrOrURL | None
+    proxy_auth: BasicAuth | None
+    timeout: Timeout | Unset
+    verify_ssl: bool | None
+    fingerprint: bytes | None
+    ssl_context: Any
+    ssl: SSLArgument
+    server_hostname: str | None
+    proxy_headers: LooseHeaders | None
+    trace_request_ctx: object
+    read_bufsize: int | None
+    auto_decompress: bool | None
+    max_line_size: int | None
+    max_field_size: int | None
+    max_headers: int | None
+    middlewares: Sequence[ClientMiddlewareType] | None
+
+
+class Prepared(NamedTuple):
+    """A request that has been checked."""
+
+    #: What crosses: method, URL, timeout, and the keywords of aiohttp's own request
+    #: method; those at their defaults are left out.
+    crossing: tuple[str, URL, ClientTimeout, dict[str, Any]]
+    #: What of the body the caller's thread has to serve.
+    body: Outgoing
+    raise_for_status: RaiseForStatus[Any]
+
+
+@dataclass
+class Defaults:
+    """The settings of a session that its requests are made ready with, in the caller's thread."""
+
+    base_url: URL | None
+    headers: CIMultiDict[str]
+    skip_auto_headers: frozenset[istr]
+    auth: Auth
+    json_serialize: JSONEncoder
+    raise_for_status: RaiseForStatus[Any]
+    timeout: ClientTimeout
+
+    def __post_init__(self) -> None:
+        self._authorization = None if self.auth is None else authorization(self.auth)
+
+    def prepare(
+        self,
+        method: str,
+        url: StrOrURL,
+        *,
+        params: Query = None,
+        data: Any = None,
+        json: Any = None,
+        cookies: LooseCookies | None = None,
+        headers: LooseHeaders | None = None,
+        skip_auto_headers: Iterable[str] | None = None,
+        auth: Auth = None,
+        allow_redirects: bool = True,
+        max_redirects: int = 10,
+        compress: str | bool | None = None,
+        chunked: bool | None = None,
+        expect100: bool = False,
+        raise_for_status: RaiseForStatus[Any] | None = None,
+        read_until_eof: bool = True,
+        proxy: StrOrURL | None = None,
+        proxy_auth: BasicAuth | None = None,
+        timeout: Timeout | Unset = UNSET,
+        verify_ssl: bool | None = None,
+        fingerprint: bytes | None = None,
+        ssl_context: Any = None,
+        ssl: SSLArgument = True,
+        server_hostname: str | None = None,
+        proxy_headers: LooseHeaders | None = None,
+        trace_request_ctx: object = None,
+        read_bufsize: int | None = None,
+        auto_decompress: bool | None = None,
+        max_line_size: int | None = None,
+        max_field_size: int | None = None,
+        max_headers: int | None = None,
+        middlewares: Sequence[ClientMiddlewareType] | None = None,
+        **misspelt: Never,
+    ) -> Prepared:
+        """Check a request, and serialise what is to be; ``Session.request`` tells the meanings."""
+        refuse_misspelt("a request", misspelt)
+        target = check_url(url, self.base_url, params)
+        merged = merge_headers(self.headers, headers)
+        self._authorize(auth, merged, target)
+        options: dict[str, Any] = {}
+        body = NO_BODY
+        if merged:
+            options["headers"] = merged
+        if data is not None or json is not None:
+            skip = self.skip_auto_headers.union(skip_auto_headers or ())
+            body = check_body(data, json, self.json_serialize, merged, skip)
+            options["data"] = body.value
+            options["headers"] = merged
+        if not allow_redirects:
+            options["allow_redirects"] = False
+        if not (ssl is True and verify_ssl is ssl_context is fingerprint is None):
+            options["ssl"] = merge_ssl(ssl, verify_ssl, ssl_context, fingerprint, stacklevel=4)
+        if proxy_headers is not None:
+            options["proxy_headers"] = CIMultiDict(header_items(proxy_headers, "proxy_headers"))
+        options |= {
+            name: value
+            for name, value in (
+                ("cookies", cookies),
+                ("skip_auto_headers", skip_auto_headers),
+                ("compress", compress),
+                ("chunked", chunked),
+                ("proxy", proxy),
+                ("proxy_auth", proxy_auth),
+                ("server_hostname", server_hostname),
+                ("trace_request_ctx", trace_request_ctx),
+                ("read_bufsize", read_bufsize),
+                ("auto_decompress", auto_decompress),
+                ("max_line_size", max_line_size),
+                ("max_field_size", max_field_size),
+                ("max_headers", max_headers),
+                ("middlewares", middlewares),
+            )
+            if value is not None
+        }
+        if max_redirects != 10:
+            options["max_redirects"] = max_redirects
+        if expect100:
+            options["expect100"] = True
+        if not read_until_eof:
+            options["read_until_eof"] = False
+        crossing = check_method(method), target, check_timeout(timeout, self.timeout), options
+        checked = self.raise_for_status if raise_for_status is None else raise_for_status
+        return Prepared(crossing, body, checked)
+
+    def _authorize(self, auth: Auth, headers: CIMultiDict[str], url: URL) -> None:
+        """Put the credentials meant for ``url`` into ``headers``."""
+        if auth is not None:
+            if hdrs.AUTHORIZATION in headers:
+                raise ValueError("auth cannot be combined with an Authorization header")
+            if url.raw_user is not None or url.raw_password is not None:
+                raise ValueError("auth cannot be combined with credentials in the URL")
+            headers[hdrs.AUTHORIZATION] = authorization(auth)
+        elif url.raw_user is not None and hdrs.AUTHORIZATION in headers:
+            raise ValueError("an Authorization header cannot be combined with credentials in url")
+        elif (
+            self._authorization is not None
+            and hdrs.AUTHORIZATION not in headers
+            and url.raw_user is None
+            and (self.base_url is None or self.base_url.origin() == url.origin())
+        ):
+            headers[hdrs.AUTHORIZATION] = self._authorization
+
+
+def refuse_misspelt(what: str, keywords: dict[str, Never]) -> None:
+    """Raise TypeError for a keyword that ``what`` does not take, and say what to write."""
+    for name in keywords:
+        hint = f"; write {_TWINS[name]}" if name in _TWINS else ""
+        raise TypeError(f"{what} takes no keyword {name!r}{hint}")

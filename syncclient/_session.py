@@ -7,11 +7,10 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from aiohttp import BasicAuth, ClientTimeout, HttpVersion, HttpVersion11, TraceConfig, hdrs
 from aiohttp.client_middlewares import ClientMiddlewareType
-from aiohttp.typedefs import Query
 from multidict import CIMultiDict, istr
 from yarl import URL
 
@@ -23,20 +22,19 @@ from ._connector import BaseConnector
 from ._cookies import BaseCookieJar, CookieJar
 from ._exceptions import SessionClosedError
 from ._loop_thread import LoopThread, default_loop_thread, refuse_patched_threads
+from ._models import redacted_url
 from ._portal import Portal
 from ._request import (
     Auth,
-    Prepared,
-    authorization,
-    check_body,
-    check_method,
+    Defaults,
+    RaiseForStatus,
+    RequestOptions,
     check_timeout,
     check_url,
     header_items,
-    merge_headers,
+    refuse_misspelt,
 )
 from ._response import CharsetResolver, Response, call_site
-from ._tls import SSLArgument, merge_ssl
 from ._transports import check_connector
 from ._types import JSONEncoder, LooseCookies, LooseHeaders, StrOrURL, Timeout
 
@@ -47,20 +45,6 @@ T = TypeVar("T")
 
 #: As aiohttp's: five minutes for everything, thirty seconds to connect.
 DEFAULT_TIMEOUT = ClientTimeout(total=5 * 60, sock_connect=30)
-
-RaiseForStatus = bool | Callable[[Response], object]
-
-#: Keywords of requests and httpx, and what to write here.
-_REQUEST_TWINS = {
-    "cert": "ssl=context, an ssl.SSLContext after load_cert_chain(...)",
-    "content": "data=",
-    "files": "data=, a dict or a FormData with open files in it",
-    "follow_redirects": "allow_redirects=",
-    "hooks": "trace_configs= or middlewares= of the session",
-    "proxies": "proxy=, or trust_env=True of the session for the environment's",
-    "stream": "nothing: a body stays on the wire until it is read",
-    "verify": "ssl=False, or ssl=context for a CA of your own",
-}
 
 _SESSION_TWINS = {
     "cert": "Session(connector=TCPConnector(ssl=context))",
@@ -75,41 +59,6 @@ _SESSION_TWINS = {
     "stream": "get(): a body stays on the wire until it is read",
     "verify": "Session(connector=TCPConnector(ssl=...)), or ssl= of a request",
 }
-
-
-class RequestOptions(TypedDict, total=False):
-    """The keywords of a request; ``Session.request`` says what each one means."""
-
-    params: Query
-    data: Any
-    json: Any
-    cookies: LooseCookies | None
-    headers: LooseHeaders | None
-    skip_auto_headers: Iterable[str] | None
-    auth: Auth
-    allow_redirects: bool
-    max_redirects: int
-    compress: str | bool | None
-    chunked: bool | None
-    expect100: bool
-    raise_for_status: RaiseForStatus | None
-    read_until_eof: bool
-    proxy: StrOrURL | None
-    proxy_auth: BasicAuth | None
-    timeout: Timeout | Unset
-    verify_ssl: bool | None
-    fingerprint: bytes | None
-    ssl_context: Any
-    ssl: SSLArgument
-    server_hostname: str | None
-    proxy_headers: LooseHeaders | None
-    trace_request_ctx: object
-    read_bufsize: int | None
-    auto_decompress: bool | None
-    max_line_size: int | None
-    max_field_size: int | None
-    max_headers: int | None
-    middlewares: Sequence[ClientMiddlewareType] | None
 
 
 class Session:
@@ -173,7 +122,7 @@ class Session:
         version: HttpVersion = HttpVersion11,
         cookie_jar: BaseCookieJar[Any] | None = None,
         connector_owner: bool = True,
-        raise_for_status: RaiseForStatus = False,
+        raise_for_status: RaiseForStatus[Response] = False,
         timeout: Timeout | Unset = UNSET,
         auto_decompress: bool = True,
         trust_env: bool = False,
@@ -188,9 +137,8 @@ class Session:
         loop_thread: LoopThread | None = None,
         **misspelt: Never,
     ) -> None:
-        _refuse_misspelt("Session", misspelt)
+        refuse_misspelt("Session", misspelt)
         refuse_patched_threads()
-        self._base_url = None if base_url is None else _check_base_url(base_url)
         connector = check_connector(connector)
         if cookie_jar is None:
             cookie_jar = CookieJar()
@@ -200,20 +148,22 @@ class Session:
                 f"not {type(cookie_jar).__module__}.{type(cookie_jar).__qualname__}"
             )
         self._cookie_jar = cookie_jar
-        self._headers = CIMultiDict(header_items(headers or ()))
-        self._skip_auto_headers = frozenset(istr(name) for name in skip_auto_headers or ())
-        self._auth = auth
-        self._authorization = None if auth is None else authorization(auth)
-        self._json_serialize = json_serialize_bytes or json_serialize
-        self._raise_for_status = raise_for_status
-        self._timeout = check_timeout(timeout, DEFAULT_TIMEOUT)
+        self._defaults = Defaults(
+            base_url=None if base_url is None else _check_base_url(base_url),
+            headers=CIMultiDict(header_items(headers or ())),
+            skip_auto_headers=frozenset(istr(name) for name in skip_auto_headers or ()),
+            auth=auth,
+            json_serialize=json_serialize_bytes or json_serialize,
+            raise_for_status=raise_for_status,
+            timeout=check_timeout(timeout, DEFAULT_TIMEOUT),
+        )
         self._charset_resolver = fallback_charset_resolver
         self._connector_owner = connector_owner
         #: What the engine's session is made of; ``headers`` and ``auth`` are merged here.
         self._options: dict[str, Any] = {
             "proxy": proxy,
             "proxy_auth": proxy_auth,
-            "skip_auto_headers": self._skip_auto_headers,
+            "skip_auto_headers": self._defaults.skip_auto_headers,
             "version": version,
             "auto_decompress": auto_decompress,
             "trust_env": trust_env,
@@ -246,43 +196,7 @@ class Session:
 
     # -- requests --------------------------------------------------------------------
 
-    def request(
-        self,
-        method: str,
-        url: StrOrURL,
-        *,
-        params: Query = None,
-        data: Any = None,
-        json: Any = None,
-        cookies: LooseCookies | None = None,
-        headers: LooseHeaders | None = None,
-        skip_auto_headers: Iterable[str] | None = None,
-        auth: Auth = None,
-        allow_redirects: bool = True,
-        max_redirects: int = 10,
-        compress: str | bool | None = None,
-        chunked: bool | None = None,
-        expect100: bool = False,
-        raise_for_status: RaiseForStatus | None = None,
-        read_until_eof: bool = True,
-        proxy: StrOrURL | None = None,
-        proxy_auth: BasicAuth | None = None,
-        timeout: Timeout | Unset = UNSET,
-        verify_ssl: bool | None = None,
-        fingerprint: bytes | None = None,
-        ssl_context: Any = None,
-        ssl: SSLArgument = True,
-        server_hostname: str | None = None,
-        proxy_headers: LooseHeaders | None = None,
-        trace_request_ctx: object = None,
-        read_bufsize: int | None = None,
-        auto_decompress: bool | None = None,
-        max_line_size: int | None = None,
-        max_field_size: int | None = None,
-        max_headers: int | None = None,
-        middlewares: Sequence[ClientMiddlewareType] | None = None,
-        **misspelt: Never,
-    ) -> Response:
+    def request(self, method: str, url: StrOrURL, **options: Unpack[RequestOptions]) -> Response:
         """Send a request and return its response as soon as the head is here.
 
         Blocks the caller; any thread but the loop thread may call it. Woken by the head,
@@ -327,63 +241,15 @@ class Session:
 
         Source: aiohttp.ClientSession.request.
         """
-        _refuse_misspelt("a request", misspelt)
-        target = check_url(url, self._base_url, params)
-        merged = merge_headers(self._headers, headers)
-        self._authorize(auth, merged, target)
-        options: dict[str, Any] = {}
-        if merged:
-            options["headers"] = merged
-        if data is not None or json is not None:
-            skip = self._skip_auto_headers.union(skip_auto_headers or ())
-            options["data"] = check_body(data, json, self._json_serialize, merged, skip)
-            options["headers"] = merged
-        if not allow_redirects:
-            options["allow_redirects"] = False
-        if not (ssl is True and verify_ssl is ssl_context is fingerprint is None):
-            options["ssl"] = merge_ssl(ssl, verify_ssl, ssl_context, fingerprint, stacklevel=3)
-        if proxy_headers is not None:
-            options["proxy_headers"] = CIMultiDict(header_items(proxy_headers, "proxy_headers"))
-        options |= {
-            name: value
-            for name, value in (
-                ("cookies", cookies),
-                ("skip_auto_headers", skip_auto_headers),
-                ("compress", compress),
-                ("chunked", chunked),
-                ("proxy", proxy),
-                ("proxy_auth", proxy_auth),
-                ("server_hostname", server_hostname),
-                ("trace_request_ctx", trace_request_ctx),
-                ("read_bufsize", read_bufsize),
-                ("auto_decompress", auto_decompress),
-                ("max_line_size", max_line_size),
-                ("max_field_size", max_field_size),
-                ("max_headers", max_headers),
-                ("middlewares", middlewares),
-            )
-            if value is not None
-        }
-        if max_redirects != 10:
-            options["max_redirects"] = max_redirects
-        if expect100:
-            options["expect100"] = True
-        if not read_until_eof:
-            options["read_until_eof"] = False
-        prepared = Prepared(
-            check_method(method), target, check_timeout(timeout, self._timeout), options
-        )
-        reply, remote = self._portal.open(AsyncSession.request, *prepared)
+        prepared = self._defaults.prepare(method, url, **options)
+        with prepared.body.lent():
+            reply, remote = self._portal.open(AsyncSession.request, *prepared.crossing)
         response = Response(reply, remote, self._charset_resolver)
-        checked = self._raise_for_status if raise_for_status is None else raise_for_status
+        checked = prepared.raise_for_status
         if checked is True:
             response.raise_for_status()
         elif checked is not False:
-            try:
-                checked(response)
-            except BaseException:
-                response.close()
-                raise
+            checked(response)
         return response
 
     def get(self, url: StrOrURL, **options: Unpack[RequestOptions]) -> Response:
@@ -414,24 +280,6 @@ class Session:
     def delete(self, url: StrOrURL, **options: Unpack[RequestOptions]) -> Response:
         """Send a DELETE request. Blocks until the head of the response is here; see ``request``."""
         return self.request(hdrs.METH_DELETE, url, **options)
-
-    def _authorize(self, auth: Auth, headers: CIMultiDict[str], url: URL) -> None:
-        """Put the credentials meant for ``url`` into ``headers``."""
-        if auth is not None:
-            if hdrs.AUTHORIZATION in headers:
-                raise ValueError("auth cannot be combined with an Authorization header")
-            if url.raw_user is not None or url.raw_password is not None:
-                raise ValueError("auth cannot be combined with credentials in the URL")
-            headers[hdrs.AUTHORIZATION] = authorization(auth)
-        elif url.raw_user is not None and hdrs.AUTHORIZATION in headers:
-            raise ValueError("an Authorization header cannot be combined with credentials in url")
-        elif (
-            self._authorization is not None
-            and hdrs.AUTHORIZATION not in headers
-            and url.raw_user is None
-            and (self._base_url is None or self._base_url.origin() == url.origin())
-        ):
-            headers[hdrs.AUTHORIZATION] = self._authorization
 
     # -- closing ---------------------------------------------------------------------
 
@@ -468,7 +316,8 @@ class Session:
         )
 
     def __repr__(self) -> str:
-        return "<Session>" if self._base_url is None else f"<Session {self._base_url}>"
+        base_url = self._defaults.base_url
+        return "<Session>" if base_url is None else f"<Session {redacted_url(base_url)}>"
 
     # -- settings --------------------------------------------------------------------
 
@@ -480,22 +329,22 @@ class Session:
     @property
     def headers(self) -> CIMultiDict[str]:
         """The headers of every request; changes apply from the next request on."""
-        return self._headers
+        return self._defaults.headers
 
     @property
     def skip_auto_headers(self) -> frozenset[istr]:
         """Names of headers that are not added by themselves."""
-        return self._skip_auto_headers
+        return self._defaults.skip_auto_headers
 
     @property
     def auth(self) -> Auth:
         """The credentials of every request."""
-        return self._auth
+        return self._defaults.auth
 
     @property
     def timeout(self) -> ClientTimeout:
         """The timeouts of requests that set none."""
-        return self._timeout
+        return self._defaults.timeout
 
     @property
     def cookie_jar(self) -> BaseCookieJar[Any]:
@@ -515,12 +364,12 @@ class Session:
     @property
     def json_serialize(self) -> JSONEncoder:
         """What turns ``json=`` into text."""
-        return self._json_serialize
+        return self._defaults.json_serialize
 
     @property
-    def raise_for_status(self) -> RaiseForStatus:
+    def raise_for_status(self) -> RaiseForStatus[Response]:
         """Whether a status of 400 or above raises."""
-        return self._raise_for_status
+        return self._defaults.raise_for_status
 
     @property
     def version(self) -> HttpVersion:
@@ -563,9 +412,3 @@ def _check_base_url(base_url: StrOrURL) -> URL:
     if not url.path.endswith("/"):
         raise ValueError(f"base_url must end in a slash: write {str(url) + '/'!r}")
     return url
-
-
-def _refuse_misspelt(what: str, keywords: dict[str, Never]) -> None:
-    for name in keywords:
-        hint = f"; write {_REQUEST_TWINS[name]}" if name in _REQUEST_TWINS else ""
-        raise TypeError(f"{what} takes no keyword {name!r}{hint}")

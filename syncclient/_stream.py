@@ -149,7 +149,7 @@ class StreamReader(io.RawIOBase):
                 if at >= 0:
                     break
         except BaseException:
-            self._put_back(got)
+            self._put_back(bytes(got))
             raise
         return bytes(got)
 
@@ -316,7 +316,7 @@ class StreamReader(io.RawIOBase):
                 break
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
-    def _put_back(self, data: bytes | bytearray) -> None:
+    def _put_back(self, data: bytes) -> None:
         self._set_here(data + self._here.read(), self._here_end)
 
     def _drop_passed_ends(self) -> None:
@@ -333,7 +333,7 @@ class StreamReader(io.RawIOBase):
                 if not part and not self._load() and not self._fill():
                     break
         except BaseException:
-            self._put_back(got)
+            self._put_back(bytes(got))
             raise
         return got
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from aiohttp import ClientPayloadError, ClientResponse, StreamReader
 
-from .._models import redacted_url
 from .errors import explained
 from .phase import Phase, Progress
 from .stream import Inbox
@@ -93,7 +92,7 @@ class Exchange:
             self._busy = False
 
     async def read_into(self, inbox: Inbox) -> None:
-        """Put the rest of the body into ``inbox`` and tell the tracers, as aiohttp's read() does."""
+        """Put the rest of the body into ``inbox`` and tell the tracers, as aiohttp does."""
         while not inbox.eof:
             await self.fill(inbox, ALL)
         # Private, and served by aiohttp's read() alone; but that inflates the body without

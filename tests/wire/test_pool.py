@@ -245,7 +245,7 @@ def test_a_closing_session_leaves_the_others_requests(app: AppServer) -> None:
     with Session(app.url, connector=connector, connector_owner=False) as session:
         guest.get("/get").close()
         statuses: list[int] = []
-        thread = threading.Thread(target=lambda: statuses.append(session.get("/delay/0.3").status))
+        thread = threading.Thread(target=lambda: statuses.append(status(session.get("/delay/0.3"))))
         thread.start()
         app.wait_until(lambda stats: stats.in_flight.get("/delay/0.3") == 1)
         guest.close()

@@ -30,7 +30,7 @@ def redirect_to(location: str, status: str = "302 Found") -> Script:
 
 
 def test_history_holds_the_responses_that_led_here(app: AppServer, session: Session) -> None:
-    """Oldest first, each with its own head and its body gone; the request_info is the last one's."""
+    """Oldest first, each with its own head, and its body gone."""
     response = session.get("/redirect/2", params={"a": "1"})
     assert response.url.path == "/get"
     assert [hop.url.path for hop in response.history] == ["/redirect/2", "/redirect/1"]

@@ -15,8 +15,6 @@ from syncclient import BasicAuth, FormData, HttpVersion10, Session
 from tests.servers.process import AppServer
 from tests.servers.raw import RawConnection, StartRawServer
 
-Pairs = list[list[str]]
-
 
 def answer(conn: RawConnection) -> None:
     """Answer every request of the connection."""
@@ -31,7 +29,7 @@ def values(echo: dict[str, Any], name: str) -> list[str]:
 
 
 def basic_auth(login: str, password: str) -> BasicAuth:
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="BasicAuth"):
         return BasicAuth(login, password)
 
 
@@ -108,8 +106,9 @@ def test_params_are_added_to_the_query(session: Session, params: Any) -> None:
 def test_params_may_repeat_a_name(session: Session) -> None:
     """Pairs, a MultiDict and a dict of lists keep all values of one name, in order."""
     expected = [["k", "1"], ["k", "2"]]
-    assert session.get("/get", params=[("k", "1"), ("k", "2")]).json()["args"] == expected
-    assert session.get("/get", params=MultiDict(expected)).json()["args"] == expected
+    pairs = [("k", "1"), ("k", "2")]
+    assert session.get("/get", params=pairs).json()["args"] == expected
+    assert session.get("/get", params=MultiDict(pairs)).json()["args"] == expected
     assert session.get("/get", params={"k": ["1", "2"]}).json()["args"] == expected
 
 

@@ -142,7 +142,7 @@ def test_trust_is_read_once_and_only_for_tls(
 
         def fetch() -> None:
             start.wait(5)
-            statuses.append(session.get(f"{tls_app.url}/get").status)
+            statuses.append(status(session.get(f"{tls_app.url}/get")))
 
         threads = [threading.Thread(target=fetch) for _ in range(20)]
         for thread in threads:

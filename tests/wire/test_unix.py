@@ -51,7 +51,7 @@ def test_a_redirect_over_the_socket(unix_app: tuple[AppServer, Path]) -> None:
     _, path = unix_app
     with Session() as session:
         response = session.get(url_of(path, "/relative-redirect/2"))
-        assert response.status == 200
+        assert status(response) == 200
         assert len(response.history) == 2
 
 

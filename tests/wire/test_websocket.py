@@ -390,7 +390,8 @@ def test_ctrl_c_leaves_the_socket_usable(echo: WebSocket, reader_waits: threadin
 
     def interrupt() -> None:
         assert reader_waits.wait(WAIT)
-        os.kill(os.getpid(), signal.SIGINT)
+        # To this thread, as a terminal's goes; a signal to the process may go to any.
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
     interrupter = threading.Thread(target=interrupt)
     interrupter.start()

@@ -48,9 +48,10 @@ def websockets_server(
     finally:
         server.shutdown()
         thread.join(WAIT)
-        # It never closes the pipe that wakes it.
-        for end in (server.shutdown_watcher, server.shutdown_notifier):
-            os.close(end)
+        # It never closes what wakes it: a pipe in older versions, a pair of sockets in newer.
+        ends: list[socket.socket | int] = [server.shutdown_watcher, server.shutdown_notifier]
+        for end in ends:
+            os.close(end) if isinstance(end, int) else end.close()
 
 
 def echo(connection: ServerConnection) -> None:
