@@ -36,6 +36,7 @@ from aiohttp import (
     InvalidURL,
     InvalidUrlClientError,
     InvalidUrlRedirectClientError,
+    MultipartWriter,
     NonHttpUrlClientError,
     NonHttpUrlRedirectClientError,
     RedirectClientError,
@@ -60,6 +61,7 @@ from multidict import CIMultiDict, CIMultiDictProxy, MultiDict, MultiDictProxy
 from yarl import URL
 
 from ._api import delete, get, head, options, patch, post, put, request
+from ._body_writer import BodyWriter
 from ._connector import BaseConnector, TCPConnector
 from ._cookies import CookieJar, DummyCookieJar
 from ._exceptions import (
@@ -83,6 +85,7 @@ __all__ = [
     "BaseConnector",
     "BasicAuth",
     "BlockingCallError",
+    "BodyWriter",
     "CIMultiDict",
     "CIMultiDictProxy",
     "ClientConnectionError",
@@ -118,6 +121,7 @@ __all__ = [
     "LoopThreadError",
     "MultiDict",
     "MultiDictProxy",
+    "MultipartWriter",
     "NamedPipeConnector",
     "NonHttpUrlClientError",
     "NonHttpUrlRedirectClientError",

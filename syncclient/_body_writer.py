@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import io
 import os
@@ -11,15 +10,15 @@ import threading
 import time
 from _thread import LockType, allocate_lock
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from aiohttp import ClientConnectionError, ClientPayloadError
 
-from ._async.body import Chunk, StoppedError
+from ._async.source import Chunk, StoppedError
 from ._exceptions import BlockingCallError
+from ._waiter import Waiter
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer, Self
@@ -53,9 +52,8 @@ class BodyWriter(io.BufferedIOBase):
 
     def __init__(self) -> None:
         super().__init__()
-        self._pipe = _Pipe()
+        self._pipe = Pipe()
         self._thread = threading.local()
-        self._used = False
 
     def __repr__(self) -> str:
         return f"<BodyWriter {'closed' if self.closed else 'open'}, {self._pipe.put} bytes written>"
@@ -121,7 +119,7 @@ class BodyWriter(io.BufferedIOBase):
         if exc_value is None:
             self.close()
         else:
-            self.abort(_another(exc_value, "the writer of the body was interrupted"))
+            self.abort(another(exc_value, "the writer of the body was interrupted"))
 
     def __del__(self) -> None:
         # Not the base class's, which would close it, and so call an incomplete body complete.
@@ -133,24 +131,14 @@ class BodyWriter(io.BufferedIOBase):
         if getattr(self._thread, "presence", None) is None:
             self._thread.presence = _Presence(self._pipe)
 
-    def _pipe_for_request(self) -> _Pipe:
+    def _for_request(self) -> Pipe:
         """Return what the request takes from."""
-        if self._used:
+        if self._pipe.claimed:
             raise ValueError("data is a BodyWriter that another request has taken: make a new one")
         return self._pipe
 
-    @contextmanager
-    def _lent(self) -> Iterator[None]:
-        """A request takes from it."""
-        self._used = self._pipe.claimed = True
-        try:
-            yield
-        except BaseException as exc:
-            self._pipe.drop(_another(exc, "the thread that made the request was interrupted"))
-            raise
 
-
-def _another(error: BaseException, interrupted: str) -> Exception:
+def another(error: BaseException, interrupted: str) -> Exception:
     """Return an equal error for another thread: raised by two, one would mix their tracebacks."""
     if not isinstance(error, Exception):
         return ClientPayloadError(f"{interrupted}: {error!r}")
@@ -165,7 +153,7 @@ def _another(error: BaseException, interrupted: str) -> Exception:
 class _Presence:
     """Lives in a thread-local variable as long as its thread, and tells the pipe of its end."""
 
-    def __init__(self, pipe: _Pipe) -> None:
+    def __init__(self, pipe: Pipe) -> None:
         self._pipe = pipe
         pipe.threads.add(id(self))
 
@@ -178,44 +166,11 @@ class _Presence:
             )
 
 
-class _Waiter:
-    """The loop's wait for the next bytes."""
+class Pipe:
+    """Bytes on their way from the writing threads to the loop: a source of the core's.
 
-    __slots__ = ("_future", "_loop", "_posted")
-
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._future: asyncio.Future[None] | None = self._loop.create_future()
-        self._posted = False
-
-    def wake(self) -> None:
-        """End the wait. Any thread; neither blocks nor locks."""
-        if not self._posted:
-            self._posted = True
-            try:
-                self._loop.call_soon_threadsafe(self._set)
-            except RuntimeError:
-                pass  # the loop is closed, and with it went the request
-
-    def _set(self) -> None:
-        future = self._future
-        if future is not None and not future.done():
-            future.set_result(None)
-
-    async def wait(self) -> None:
-        assert self._future is not None
-        try:
-            await self._future
-        finally:
-            self._future = None  # freed on this thread
-
-
-class _Pipe:
-    """Bytes on their way from the writing threads to the loop.
-
-    Writers append to ``_chunks`` first and look for a waiter then; the loop leaves its
-    waiter first and looks at ``_chunks`` then. Likewise the other way round: a writer
-    leaves its gate, a lock of its own, before it looks whether there is room now.
+    The loop waits with a Waiter. A writer that waits does the same the other way round:
+    it leaves its gate, a lock of its own, before it looks whether there is room now.
     """
 
     replayable = False
@@ -234,7 +189,7 @@ class _Pipe:
         self._chunks: deque[Chunk] = deque()
         self._error: Exception | None = None
         self._dropped: Exception | None = None
-        self._waiter: _Waiter | None = None
+        self._waiter: Waiter | None = None
         self._gates: deque[LockType] = deque()
         # Among writers, for appending; reentrant for the sake of signal handlers.
         self._lock = threading.RLock()
@@ -248,11 +203,20 @@ class _Pipe:
         if self.put - self._taken >= _AHEAD:
             self._wait_for_room()
         if self._dropped is not None:
-            raise _another(self._dropped, "")
+            raise another(self._dropped, "")
         with self._lock:
             self._chunks.append(chunk)
             self.put += len(chunk)
         self._wake()
+
+    def begin(self) -> None:
+        """A request takes from it from now on."""
+        self.claimed = True
+
+    def close(self, error: BaseException | None) -> None:
+        """The call that takes from it has returned, or failed with ``error``."""
+        if error is not None:
+            self.drop(another(error, "the thread that made the request was interrupted"))
 
     def end(self, error: Exception | None) -> None:
         """End the body, with or without an error. Neither blocks nor locks: finalisers call it."""
@@ -303,7 +267,7 @@ class _Pipe:
                 if self._error is not None:
                     raise self._error
                 return ()
-            waiter = self._waiter = _Waiter()
+            waiter = self._waiter = Waiter()
             if not self._chunks and not self.ended:
                 await waiter.wait()
             self._waiter = None
@@ -313,7 +277,7 @@ class _Pipe:
         raise NotImplementedError
 
     def drop(self, reason: Exception | None) -> None:
-        """Take no more; ``reason`` is what the next write raises. On the loop, or after the call."""
+        """Take no more; ``reason`` is what the next write raises. Also after the call."""
         if self._dropped is None:
             self._dropped = reason or ClientConnectionError("the request took no more of the body")
             self._chunks.clear()

@@ -196,7 +196,6 @@ class TCPConnector(BaseConnector):
     """
 
     __slots__ = ()
-    _settings: TCPSettings
 
     def __init__(
         self,
@@ -260,14 +259,19 @@ class TCPConnector(BaseConnector):
         self._describe(settings)
 
     @property
+    def _tcp(self) -> TCPSettings:
+        assert isinstance(self._settings, TCPSettings)
+        return self._settings
+
+    @property
     def family(self) -> int:
         """The address family used; ``socket.AF_UNSPEC`` is either."""
-        return self._settings.family
+        return self._tcp.family
 
     @property
     def use_dns_cache(self) -> bool:
         """Whether addresses are remembered."""
-        return self._settings.use_dns_cache
+        return self._tcp.use_dns_cache
 
     def clear_dns_cache(self, host: str | None = None, port: int | None = None) -> None:
         """Forget the addresses of ``host`` and ``port``, or all of them.

@@ -1,89 +1,83 @@
 """What the caller gave as a body: checked, and made into what the engine can send.
 
-Bytes that are here go along with the request. Files, iterables and buffers are read by
-the caller's own thread while it waits for the response: they may be tied to that thread,
-and no file is ever touched on the loop thread. ``CallerSource`` is what asks for that;
-the readers at the end of this file say what one step of reading is.
+Bytes that are here go along with the request. Everything else is a source that is taken
+from while the request is sent: by the loop itself, or with the help of a caller's thread.
 """
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import io
 import os
-import stat
-from collections import deque
-from collections.abc import AsyncIterable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any, Protocol, TypeAlias, cast
 from urllib.parse import urlencode
 
 from aiohttp import FormData, MultipartWriter, hdrs
 from aiohttp.helpers import guess_filename
-from aiohttp.payload import (
-    BytesPayload,
-    IOBasePayload,
-    Payload,
-    StringPayload,
-    TextIOPayload,
-    get_payload,
-)
-from aiohttp.payload import LookupError as NoPayloadError
-from multidict import CIMultiDict, MultiDict, MultiDictProxy
+from aiohttp.payload import BytesPayload, IOBasePayload, Payload, StringPayload, TextIOPayload
+from multidict import MultiDict, MultiDictProxy
 
-from ._async.body import (
-    AsyncSource,
-    Body,
-    BytesSource,
-    Chunk,
-    Source,
-    SourcePayload,
-    StoppedError,
-    checked_chunk,
-)
-from ._async.ws_engine import start
+from ._async.body import Body, SourcePayload
+from ._async.source import AsyncSource, BytesSource, Source
 from ._body_writer import BodyWriter
-from ._call import in_caller
+from ._pull import BufferReader, CallerSource, FileReader, IterableReader, Readable, Reader
 
 #: Bytes above which data is sent piece by piece, so that the loop can do other things too.
 _LARGE = 2**20
-#: Bytes the caller's thread may be ahead of the loop, which holds as many again.
-_AHEAD = 2**19
-#: Bytes read from a file at once.
-_BLOCK = 2**18
 
 #: What aiohttp's client takes as a body: bytes that are sent as they are, or a payload.
 EngineBody: TypeAlias = "bytes | Payload"
 
 
+class Lent(Protocol):
+    """Something of the caller's that a request sends."""
+
+    def begin(self) -> None:
+        """The request is about to be made."""
+
+    def close(self, error: BaseException | None) -> None:
+        """Its call has returned, or failed with ``error``. In the thread that reads it."""
+
+
 class Outgoing:
     """A body as it crosses, and what of it is to be given back to the caller afterwards."""
 
-    __slots__ = ("value", "_sources")
+    __slots__ = ("_lent", "value")
 
-    def __init__(self, value: EngineBody, sources: Sequence[CallerSource | BodyWriter] = ()) -> None:
+    def __init__(self, value: EngineBody, lent: Sequence[Lent] = ()) -> None:
         #: What the engine gets.
         self.value = value
-        self._sources = sources
+        self._lent = lent
 
     def lent(self) -> AbstractContextManager[None]:
-        """Return the block in which the request is made. Caller's thread.
+        """Return the block in which the request is made, by a caller that blocks.
 
         After it generators are closed, and files stand behind the bytes sent.
         """
-        return _lending(self._sources) if self._sources else _NOTHING_LENT
+        return self._lending() if self._lent else _NOTHING_LENT
 
+    @contextmanager
+    def _lending(self) -> Iterator[None]:
+        self.begin()
+        try:
+            yield
+        except BaseException as exc:
+            self.end(exc)
+            raise
+        self.end(None)
 
-@contextmanager
-def _lending(sources: Sequence[CallerSource | BodyWriter]) -> Iterator[None]:
-    with ExitStack() as stack:
-        for source in sources:
-            if isinstance(source, CallerSource):
-                stack.callback(source.close)
-            else:
-                stack.enter_context(source._lent())
-        yield
+    def begin(self) -> None:
+        """Tell what is lent that the request is about to be made."""
+        for each in self._lent:
+            each.begin()
+
+    def end(self, error: BaseException | None) -> None:
+        """Give back what is lent: the request has its response, or failed with ``error``."""
+        with ExitStack() as stack:
+            for each in self._lent:
+                stack.callback(each.close, error)
 
 
 _NOTHING_LENT: AbstractContextManager[None] = nullcontext()
@@ -113,7 +107,7 @@ class _Maker:
 
     def __init__(self) -> None:
         self.sources: list[Source] = []
-        self.lent: list[CallerSource | BodyWriter] = []
+        self.lent: list[Lent] = []
 
     def whole(self, data: object) -> Payload:
         """Return the payload for a whole body."""
@@ -131,8 +125,9 @@ class _Maker:
         if isinstance(data, str):
             return self._text(data, options)
         if isinstance(data, BodyWriter):
-            self.lent.append(data)
-            return self._pulled(data._pipe_for_request(), options)
+            pipe = data._for_request()
+            self.lent.append(pipe)
+            return self._pulled(pipe, options)
         if isinstance(data, io.TextIOBase):
             return None
         if isinstance(data, AsyncIterable) and not isinstance(data, Iterable):
@@ -144,9 +139,9 @@ class _Maker:
         if (view := _buffer(data)) is not None:
             if view.nbytes <= _LARGE or not view.contiguous:
                 return self._bytes(bytes(view), options)
-            return self._read(_BufferReader(view.cast("B")), options)
+            return self._read(BufferReader(view.cast("B")), options)
         if isinstance(data, Iterable) and not isinstance(data, (Mapping, list, tuple)):
-            return self._read(_IterableReader(data), options)
+            return self._read(IterableReader(data), options)
         return None
 
     def _bytes(self, data: bytes, options: dict[str, Any]) -> Payload:
@@ -162,7 +157,7 @@ class _Maker:
 
     def _file(self, file: Readable, options: dict[str, Any]) -> Payload:
         options.setdefault("filename", guess_filename(file))
-        return self._read(_FileReader(file), options)
+        return self._read(FileReader(file), options)
 
     def _read(self, reader: Reader, options: dict[str, Any]) -> Payload:
         source = CallerSource(reader)
@@ -176,10 +171,13 @@ class _Maker:
     def _adopted(self, payload: Payload) -> Payload:
         """Return an aiohttp payload with its files replaced by what reads them in our way."""
         if isinstance(payload, MultipartWriter):
-            mine = copy.copy(payload)
-            mine._headers = payload.headers.copy()
-            mine._parts = [(self._adopted(part), *coding) for part, *coding in payload._parts]
-            return mine
+            writer = copy.copy(payload)
+            writer._headers = payload.headers.copy()
+            writer._parts = [
+                (self._adopted(part), encoding, te_encoding)
+                for part, encoding, te_encoding in payload
+            ]
+            return writer
         if isinstance(payload, TextIOPayload):
             raise TypeError(_refusal(payload._value))
         if isinstance(payload, IOBasePayload):
@@ -274,255 +272,3 @@ def _buffer(data: object) -> memoryview | None:
         return memoryview(data)  # type: ignore[arg-type]  # the TypeError is the answer
     except TypeError:
         return None
-
-
-class Reader(Protocol):
-    """One way to read a body, step by step. The caller's thread only."""
-
-    #: How many bytes there are, where that is known beforehand.
-    size: int | None
-    #: Whether ``rewind`` works.
-    replayable: bool
-
-    def read(self) -> bytes | None:
-        """Return the next bytes; None at the end."""
-
-    def rewind(self) -> None:
-        """Go back to where reading began."""
-
-    def close(self, sent: int) -> None:
-        """Reading is over, and ``sent`` bytes have gone out."""
-
-
-class CallerSource:
-    """A source that the thread of the blocked caller reads, ahead of the socket.
-
-    The loop asks for a job (``in_caller``), and the caller reads until as much is ahead as
-    may be, or the loop runs dry, or there is no more. Then it goes back to its wait, where
-    everything can wake it. The loop asks again as soon as it has taken what was there, and
-    sends while the caller reads. So there is one waking in each direction for each half
-    megabyte while the reader is the faster, and for each chunk where the socket is.
-
-    No lock guards the fields. The caller appends to ``_chunks`` first and looks at
-    ``_starved`` then; the loop sets ``_starved`` first and looks at ``_chunks`` then.
-    """
-
-    detached = False
-
-    def __init__(self, reader: Reader) -> None:
-        self.sent = 0
-        self.replayable = reader.replayable
-        self._reader = reader
-        self._chunks: deque[bytes] = deque()
-        # Caller's thread:
-        self._pulled = 0
-        self._ended = False
-        # Loop thread:
-        self._taken = 0
-        self._starved = False
-        self._stopped = False
-        self._job: asyncio.Task[None] | None = None
-
-    # -- the caller's thread ---------------------------------------------------------
-
-    def close(self) -> None:
-        """End the reading: the call is over."""
-        self._stopped = True
-        self._reader.close(self.sent)
-
-    def _fill(self) -> None:
-        while not self._stopped:
-            chunk = self._reader.read()
-            if chunk is None:
-                self._ended = True
-                return
-            if chunk:
-                self._pulled += len(chunk)
-                self._chunks.append(chunk)
-                if self._starved or self._pulled - self._taken >= _AHEAD:
-                    return
-
-    def _rewind(self) -> None:
-        self._reader.rewind()
-        self._chunks.clear()
-        self._pulled = self._taken = 0
-        self._ended = self._stopped = False
-
-    # -- the loop thread -------------------------------------------------------------
-
-    async def take(self) -> Sequence[Chunk]:
-        """Return what has been read; wait for it only where there is nothing."""
-        while True:
-            if self._stopped:
-                raise StoppedError
-            job = self._job
-            if job is not None and job.done():
-                self._job = None
-                job.result()
-            taken = [self._chunks.popleft() for _ in range(len(self._chunks))]
-            self._taken += sum(map(len, taken))
-            if self._job is None and not self._ended:
-                self._job = start(in_caller(self._fill))
-            if taken or self._job is None:
-                return taken
-            self._starved = True
-            try:
-                if not self._chunks:
-                    await asyncio.wait((self._job,))
-            finally:
-                self._starved = False
-
-    async def restart(self) -> None:
-        """Go back to where reading began."""
-        self._let_go()
-        await in_caller(self._rewind)
-
-    def drop(self, reason: Exception | None) -> None:
-        """Have no more read. A step of reading that is under way is not waited for."""
-        self._stopped = True
-        self._let_go()
-
-    def _let_go(self) -> None:
-        job, self._job = self._job, None
-        if job is not None:
-            job.add_done_callback(_look_at)
-            job.cancel()
-
-
-def _look_at(job: asyncio.Task[None]) -> None:
-    """Have asyncio not log an error that came too late to matter."""
-    if not job.cancelled():
-        job.exception()
-
-
-class _IterableReader:
-    """Reads what an iterable yields. A generator is closed in the end."""
-
-    size = None
-    replayable = False
-
-    def __init__(self, data: Iterable[object]) -> None:
-        self._iterator = iter(data)
-
-    def read(self) -> bytes | None:
-        try:
-            chunk = next(self._iterator)
-        except StopIteration:
-            return None
-        return checked_chunk(chunk, "the iterator")
-
-    def rewind(self) -> None:
-        raise NotImplementedError
-
-    def close(self, sent: int) -> None:
-        if isinstance(self._iterator, Generator):
-            self._iterator.close()
-
-
-class _BufferReader:
-    """Copies from memory that may change once the call is over, or be a mapped file."""
-
-    replayable = True
-
-    def __init__(self, view: memoryview) -> None:
-        self.size: int | None = view.nbytes
-        self._view = view
-        self._position = 0
-
-    def read(self) -> bytes | None:
-        block = bytes(self._view[self._position : self._position + _BLOCK])
-        self._position += len(block)
-        return block or None
-
-    def rewind(self) -> None:
-        self._position = 0
-
-    def close(self, sent: int) -> None:
-        self._view.release()
-
-
-class Readable(Protocol):
-    """All that is asked of a file."""
-
-    def read(self, size: int, /) -> bytes | None: ...
-
-
-class _FileReader:
-    """Reads a binary file from where it stands; it stays open, after the bytes sent."""
-
-    def __init__(self, file: Readable) -> None:
-        if getattr(file, "closed", False):
-            raise ValueError("data is a file that is closed")
-        readable = getattr(file, "readable", None)
-        if readable is not None and not readable():
-            raise ValueError("data is a file that is not open for reading: open it with 'rb'")
-        self._file = file
-        self._start = _position(file)
-        self.replayable = self._start is not None
-        self.size = None if self._start is None else _bytes_left(file, self._start)
-        self._left = self.size
-        # A pipe gives what is there, where read() would wait for a whole block.
-        self._read = file.read if self.size is not None else getattr(file, "read1", file.read)
-
-    def read(self) -> bytes | None:
-        if self._left is None:
-            chunk = self._read(_BLOCK)
-        elif self._left:
-            chunk = self._read(min(_BLOCK, self._left))
-        else:
-            return None
-        if chunk is None:
-            raise BlockingIOError("data is a file in non-blocking mode, and has nothing to read")
-        block = checked_chunk(chunk, "the file")
-        if self._left is not None:
-            self._left -= len(block)
-        return block or None
-
-    def rewind(self) -> None:
-        assert self._start is not None
-        cast(Any, self._file).seek(self._start)
-        self._left = self.size
-
-    def close(self, sent: int) -> None:
-        """Put the file behind the bytes sent: reading ran ahead of the socket."""
-        if self._start is not None and not getattr(self._file, "closed", False):
-            behind = self._start + sent
-            if _position(self._file) != behind:
-                cast(Any, self._file).seek(behind)
-
-
-def _position(file: object) -> int | None:
-    """Return where a file stands, or None where it cannot go back there."""
-    seekable = getattr(file, "seekable", None)
-    if seekable is not None and not seekable():
-        return None
-    try:
-        position = cast(Any, file).tell()
-    except (AttributeError, OSError):
-        return None
-    return position if isinstance(position, int) and hasattr(file, "seek") else None
-
-
-def _bytes_left(file: Any, position: int) -> int | None:
-    """Return how many bytes a seekable file has from ``position`` on, where that costs nothing."""
-    raw = getattr(getattr(file, "file", file), "raw", file)
-    if isinstance(raw, io.FileIO):
-        status = os.fstat(raw.fileno())
-        # Devices, and what the kernel makes up while it is read (/proc), have no size.
-        if not stat.S_ISREG(status.st_mode) or not status.st_size:
-            return None if not stat.S_ISREG(status.st_mode) or file.read(1) else 0
-        return max(0, status.st_size - position)
-    if type(file).__module__ in _DECOMPRESSING:
-        return None
-    try:
-        end = file.seek(0, os.SEEK_END)
-        if end is None:  # mmap, before Python 3.13
-            end = file.tell()
-    except (OSError, ValueError):
-        end = None
-    file.seek(position)
-    return None if end is None else max(0, end - position)
-
-
-#: Their files know where they end only when they have decompressed it all.
-_DECOMPRESSING = frozenset({"gzip", "bz2", "lzma", "zipfile"})

@@ -25,10 +25,11 @@ from ._checks import UNSET, Unset, seconds
 from ._models import redacted_text, redacted_url
 from ._payload import NO_BODY, Outgoing, outgoing
 from ._tls import SSLArgument, merge_ssl
+from ._transports import proxy_url, split_unix_url
 from ._types import JSONEncoder, LooseCookies, LooseHeaders, StrOrURL, Timeout
 
 if TYPE_CHECKING:
-    from typing_extensions import Never
+    pass
 
 Auth = BasicAuth | tuple[str, str] | None
 
@@ -56,7 +57,7 @@ def check_url(
         target = URL(url)
     except ValueError as exc:
         raise InvalidUrlClientError(redacted_text(str(url)), str(exc)) from exc
-    if base_url is not None and not target.absolute:
+    if base_url is not None and not target.scheme and not target.absolute:
         target = base_url.join(target)
     if target.scheme not in schemes:
         if not target.scheme:
@@ -213,7 +214,7 @@ class RequestOptions(TypedDict, total=False):
     raise_for_status: RaiseForStatus[Any] | None
     read_until_eof: bool
     proxy: StrOrURL | None
-    proxy_auth: BasicAuth | None
+    proxy_auth: Auth
     timeout: Timeout | Unset
     verify_ssl: bool | None
     fingerprint: bytes | None
@@ -256,92 +257,51 @@ class Defaults:
     def __post_init__(self) -> None:
         self._authorization = None if self.auth is None else authorization(self.auth)
 
-    def prepare(
-        self,
-        method: str,
-        url: StrOrURL,
-        *,
-        params: Query = None,
-        data: Any = None,
-        json: Any = None,
-        cookies: LooseCookies | None = None,
-        headers: LooseHeaders | None = None,
-        skip_auto_headers: Iterable[str] | None = None,
-        auth: Auth = None,
-        allow_redirects: bool = True,
-        max_redirects: int = 10,
-        compress: str | bool | None = None,
-        chunked: bool | None = None,
-        expect100: bool = False,
-        raise_for_status: RaiseForStatus[Any] | None = None,
-        read_until_eof: bool = True,
-        proxy: StrOrURL | None = None,
-        proxy_auth: BasicAuth | None = None,
-        timeout: Timeout | Unset = UNSET,
-        verify_ssl: bool | None = None,
-        fingerprint: bytes | None = None,
-        ssl_context: Any = None,
-        ssl: SSLArgument = True,
-        server_hostname: str | None = None,
-        proxy_headers: LooseHeaders | None = None,
-        trace_request_ctx: object = None,
-        read_bufsize: int | None = None,
-        auto_decompress: bool | None = None,
-        max_line_size: int | None = None,
-        max_field_size: int | None = None,
-        max_headers: int | None = None,
-        middlewares: Sequence[ClientMiddlewareType] | None = None,
-        **misspelt: Never,
-    ) -> Prepared:
-        """Check a request, and serialise what is to be; ``Session.request`` tells the meanings."""
-        refuse_misspelt("a request", misspelt)
-        target = check_url(url, self.base_url, params)
-        merged = merge_headers(self.headers, headers)
-        self._authorize(auth, merged, target)
-        options: dict[str, Any] = {}
+    def prepare(self, method: str, url: StrOrURL, options: RequestOptions) -> Prepared:
+        """Check a request, and serialise what is to be. ``Session.request`` tells the meanings.
+
+        Looks only at the options that are given, for most requests have few: a loop
+        over all that could be would cost more than the crossing to the loop thread.
+        """
+        engine: dict[str, Any] = {}
+        for name, value in options.items():
+            if name in _AS_THEY_ARE:
+                if value is not None:
+                    engine[name] = value
+            elif name not in _HERE:
+                hint = f"; write {_TWINS[name]}" if name in _TWINS else ""
+                raise TypeError(f"a request takes no keyword {name!r}{hint}")
+        if (over := split_unix_url(url)) is not None:
+            engine["unix_socket"], url = over
+        target = check_url(url, self.base_url, options.get("params"))
+        headers = merge_headers(self.headers, options.get("headers"))
+        self._authorize(options.get("auth"), headers, target)
         body = NO_BODY
-        if merged:
-            options["headers"] = merged
+        data, json = options.get("data"), options.get("json")
         if data is not None or json is not None:
-            skip = self.skip_auto_headers.union(skip_auto_headers or ())
-            body = check_body(data, json, self.json_serialize, merged, skip)
-            options["data"] = body.value
-            options["headers"] = merged
-        if not allow_redirects:
-            options["allow_redirects"] = False
-        if not (ssl is True and verify_ssl is ssl_context is fingerprint is None):
-            options["ssl"] = merge_ssl(ssl, verify_ssl, ssl_context, fingerprint, stacklevel=4)
-        if proxy_headers is not None:
-            options["proxy_headers"] = CIMultiDict(header_items(proxy_headers, "proxy_headers"))
-        options |= {
-            name: value
-            for name, value in (
-                ("cookies", cookies),
-                ("skip_auto_headers", skip_auto_headers),
-                ("compress", compress),
-                ("chunked", chunked),
-                ("proxy", proxy),
-                ("proxy_auth", proxy_auth),
-                ("server_hostname", server_hostname),
-                ("trace_request_ctx", trace_request_ctx),
-                ("read_bufsize", read_bufsize),
-                ("auto_decompress", auto_decompress),
-                ("max_line_size", max_line_size),
-                ("max_field_size", max_field_size),
-                ("max_headers", max_headers),
-                ("middlewares", middlewares),
+            skipped = self.skip_auto_headers.union(options.get("skip_auto_headers") or ())
+            body = check_body(data, json, self.json_serialize, headers, skipped)
+            engine["data"] = body.value
+        if headers:
+            engine["headers"] = headers
+        if not options.keys().isdisjoint(_SSL):
+            engine["ssl"] = merge_ssl(
+                options.get("ssl", True),
+                options.get("verify_ssl"),
+                options.get("ssl_context"),
+                options.get("fingerprint"),
             )
-            if value is not None
-        }
-        if max_redirects != 10:
-            options["max_redirects"] = max_redirects
-        if expect100:
-            options["expect100"] = True
-        if not read_until_eof:
-            options["read_until_eof"] = False
-        crossing = check_method(method), target, check_timeout(timeout, self.timeout), options
-        checked = self.raise_for_status if raise_for_status is None else raise_for_status
-        return Prepared(crossing, body, checked)
+        if (proxy := proxy_url(options.get("proxy"), options.get("proxy_auth"))) is not None:
+            engine["proxy"] = proxy
+        if (proxy_headers := options.get("proxy_headers")) is not None:
+            engine["proxy_headers"] = CIMultiDict(header_items(proxy_headers, "proxy_headers"))
+        timeout = check_timeout(options.get("timeout", UNSET), self.timeout)
+        checked = options.get("raise_for_status")
+        return Prepared(
+            (check_method(method), target, timeout, engine),
+            body,
+            self.raise_for_status if checked is None else checked,
+        )
 
     def _authorize(self, auth: Auth, headers: CIMultiDict[str], url: URL) -> None:
         """Put the credentials meant for ``url`` into ``headers``."""
@@ -362,8 +322,27 @@ class Defaults:
             headers[hdrs.AUTHORIZATION] = self._authorization
 
 
-def refuse_misspelt(what: str, keywords: dict[str, Never]) -> None:
-    """Raise TypeError for a keyword that ``what`` does not take, and say what to write."""
-    for name in keywords:
-        hint = f"; write {_TWINS[name]}" if name in _TWINS else ""
-        raise TypeError(f"{what} takes no keyword {name!r}{hint}")
+#: Options that the engine takes as they are; None is its own default.
+_AS_THEY_ARE = frozenset(
+    {
+        "allow_redirects",
+        "auto_decompress",
+        "chunked",
+        "compress",
+        "cookies",
+        "expect100",
+        "max_field_size",
+        "max_headers",
+        "max_line_size",
+        "max_redirects",
+        "middlewares",
+        "read_bufsize",
+        "read_until_eof",
+        "server_hostname",
+        "skip_auto_headers",
+        "trace_request_ctx",
+    }
+)
+_SSL = frozenset({"ssl", "verify_ssl", "ssl_context", "fingerprint"})
+#: Options that are dealt with here.
+_HERE = frozenset(RequestOptions.__annotations__) - _AS_THEY_ARE

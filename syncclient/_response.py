@@ -209,8 +209,7 @@ class Response(HeadersMixin):
         """Return the whole body, or what ``content`` has left of it. Blocks until it is here.
 
         It is kept for the next call. Woken by the last byte, a timeout, an error, the
-        session's closing; interrupted, it can be called again, and no byte is lost.
-        Raises ClientPayloadError where the body is cut short or corrupt, and
+        session's closing; an interrupt closes the response. Raises ClientPayloadError where the body is cut short or corrupt, and
         ClientConnectionError where the response was released before.
         """
         if self._body is None:

@@ -9,7 +9,7 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from aiohttp import BasicAuth, ClientTimeout, HttpVersion, HttpVersion11, TraceConfig, hdrs
+from aiohttp import ClientTimeout, HttpVersion, HttpVersion11, TraceConfig, hdrs
 from aiohttp.client_middlewares import ClientMiddlewareType
 from multidict import CIMultiDict, istr
 from yarl import URL
@@ -32,10 +32,9 @@ from ._request import (
     check_timeout,
     check_url,
     header_items,
-    refuse_misspelt,
 )
 from ._response import CharsetResolver, Response, call_site
-from ._transports import check_connector
+from ._transports import check_connector, proxy_url
 from ._types import JSONEncoder, LooseCookies, LooseHeaders, StrOrURL, Timeout
 
 if TYPE_CHECKING:
@@ -46,7 +45,7 @@ T = TypeVar("T")
 #: As aiohttp's: five minutes for everything, thirty seconds to connect.
 DEFAULT_TIMEOUT = ClientTimeout(total=5 * 60, sock_connect=30)
 
-_SESSION_TWINS = {
+_TWINS = {
     "cert": "Session(connector=TCPConnector(ssl=context))",
     "cookies": "cookie_jar",
     "hooks": "trace_configs or middlewares",
@@ -75,7 +74,7 @@ class Session:
         cookies: cookies to begin with, sent to every host.
         headers: headers of every request.
         proxy: URL of the proxy for every request.
-        proxy_auth: BasicAuth for it.
+        proxy_auth: BasicAuth or (login, password) for it.
         skip_auto_headers: names of headers not to be added by themselves.
         auth: BasicAuth or (login, password) for every request; with a ``base_url``,
             for those to its origin.
@@ -114,7 +113,7 @@ class Session:
         cookies: LooseCookies | None = None,
         headers: LooseHeaders | None = None,
         proxy: StrOrURL | None = None,
-        proxy_auth: BasicAuth | None = None,
+        proxy_auth: Auth = None,
         skip_auto_headers: Iterable[str] | None = None,
         auth: Auth = None,
         json_serialize: JSONEncoder = jsonlib.dumps,
@@ -137,7 +136,9 @@ class Session:
         loop_thread: LoopThread | None = None,
         **misspelt: Never,
     ) -> None:
-        refuse_misspelt("Session", misspelt)
+        for name in misspelt:
+            hint = f"; here it is {_TWINS[name]}" if name in _TWINS else ""
+            raise TypeError(f"Session takes no keyword {name!r}{hint}")
         refuse_patched_threads()
         connector = check_connector(connector)
         if cookie_jar is None:
@@ -161,8 +162,7 @@ class Session:
         self._connector_owner = connector_owner
         #: What the engine's session is made of; ``headers`` and ``auth`` are merged here.
         self._options: dict[str, Any] = {
-            "proxy": proxy,
-            "proxy_auth": proxy_auth,
+            "proxy": proxy_url(proxy, proxy_auth),
             "skip_auto_headers": self._defaults.skip_auto_headers,
             "version": version,
             "auto_decompress": auto_decompress,
@@ -220,7 +220,7 @@ class Session:
             raise_for_status: overrides the session's; None is the session's.
             read_until_eof: whether a body of unknown length lasts until the connection ends.
             proxy: URL of the proxy.
-            proxy_auth: BasicAuth for it.
+            proxy_auth: BasicAuth or (login, password) for it.
             timeout: a ClientTimeout, or seconds for everything, the body included; None
                 or 0 for no limit. Without it, the session's.
             ssl: True verifies the certificate, False does not; "system", an SSLContext
@@ -241,7 +241,7 @@ class Session:
 
         Source: aiohttp.ClientSession.request.
         """
-        prepared = self._defaults.prepare(method, url, **options)
+        prepared = self._defaults.prepare(method, url, options)
         with prepared.body.lent():
             reply, remote = self._portal.open(AsyncSession.request, *prepared.crossing)
         response = Response(reply, remote, self._charset_resolver)
@@ -249,7 +249,11 @@ class Session:
         if checked is True:
             response.raise_for_status()
         elif checked is not False:
-            checked(response)
+            try:
+                checked(response)
+            except BaseException:
+                response.close()
+                raise
         return response
 
     def get(self, url: StrOrURL, **options: Unpack[RequestOptions]) -> Response:
@@ -399,7 +403,7 @@ class Session:
     if not TYPE_CHECKING:
 
         def __getattr__(self, name):
-            hint = f"; here it is {_SESSION_TWINS[name]}" if name in _SESSION_TWINS else ""
+            hint = f"; here it is {_TWINS[name]}" if name in _TWINS else ""
             raise AttributeError(f"Session has no attribute {name!r}{hint}", name=name, obj=self)
 
 

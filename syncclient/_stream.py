@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import io
 import warnings
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from functools import partial
 from itertools import chain
@@ -18,17 +17,14 @@ from typing import TYPE_CHECKING
 from aiohttp import ClientConnectionError
 from aiohttp.http_exceptions import LineTooLong
 
-from ._async.exchange import ALL, Exchange
-from ._async.stream import Inbox
+from ._async.exchange import Exchange
+from ._async.stream import ALL, Inbox
 from ._models import Head, redacted_url
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
     from ._portal import Remote
-
-#: More new blocks than this are joined: bodies in tiny HTTP chunks are read as one.
-_FEW = 8
 
 
 class StreamReader(io.RawIOBase):
@@ -50,10 +46,6 @@ class StreamReader(io.RawIOBase):
     read, and by every read from then on.
     """
 
-    # The bytes on this side are the rest of ``_here``, and then ``_inbox.blocks``. A BytesIO,
-    # since it cuts lines and chunks at C speed, does not copy the block it is made of, and
-    # remembers its position: an iteration and the reads within it share the one.
-
     def __init__(
         self, inbox: Inbox, remote: Remote[Exchange] | None, head: Head, opened_at: str = ""
     ) -> None:
@@ -61,10 +53,6 @@ class StreamReader(io.RawIOBase):
         self._remote = remote
         self._head = head
         self._opened_at = opened_at
-        self._here = io.BytesIO()
-        self._here_size = 0
-        #: Where in the body ``_here`` ends.
-        self._here_end = 0
         self._closed = False
         self._waiting = False
 
@@ -79,29 +67,30 @@ class StreamReader(io.RawIOBase):
             return self._read_all(partial(Exchange.fill, least=ALL))
         if self._waiting:
             self._refuse()
-        data = self._here.read(n)
+        inbox = self._inbox
+        data = inbox.piece(n)
         if len(data) == n:
             return data
-        if not data and not self._inbox.blocks:
+        if not data and not inbox:
             self._fill()
-        return self._cut(n, data)
+        return inbox.cut(n, data)
 
     def readany(self) -> bytes:
         """Return everything that is on this side; if there is nothing, what comes next."""
         if self._waiting:
             self._refuse()
-        if not self._buffered():
+        if not self._inbox:
             self._fill()
-        return self._cut(ALL)
+        return self._inbox.cut(ALL)
 
     def readexactly(self, n: int) -> bytes:
         """Return ``n`` bytes. Raises asyncio.IncompleteReadError where the body has fewer."""
         if self._waiting:
             self._refuse()
-        while (missing := n - self._buffered()) > 0:
+        while (missing := n - len(self._inbox)) > 0:
             if not self._fill(missing):
-                raise asyncio.IncompleteReadError(self._cut(ALL), n)
-        return self._cut(max(0, n))
+                raise asyncio.IncompleteReadError(self._inbox.cut(ALL), n)
+        return self._inbox.cut(max(0, n))
 
     def readline(self, size: int | None = -1, /, *, max_line_length: int | None = None) -> bytes:
         """Return a line with its newline; at the end what is left, b"" in the end.
@@ -116,10 +105,11 @@ class StreamReader(io.RawIOBase):
             self._refuse()
         if size is not None and size >= 0:
             return self._readline_upto(size)
-        line = self._here.readline()
-        if line[-1:] == b"\n" and len(line) <= (max_line_length or self._inbox.line_limit):
+        inbox = self._inbox
+        line = inbox.line()
+        if line[-1:] == b"\n" and len(line) <= (max_line_length or inbox.line_limit):
             return line
-        self._here.seek(-len(line), io.SEEK_CUR)
+        inbox.put_back(line)
         return self.readuntil(max_size=max_line_length)
 
     def readuntil(self, separator: bytes = b"\n", *, max_size: int | None = None) -> bytes:
@@ -132,25 +122,27 @@ class StreamReader(io.RawIOBase):
             raise ValueError("Separator should be at least one-byte string")
         if self._waiting:
             self._refuse()
-        got = bytearray()
+        inbox = self._inbox
+        limit = max_size or inbox.line_limit
+        line = inbox.until(separator)
+        if line and len(line) <= limit:
+            return line
+        got = bytearray(line)
+        at = -1
         try:
-            while self._buffered() or self._fill():
+            while at < 0 and len(got) <= limit and (inbox or self._fill()):
                 seen = len(got)
-                got += self._next_block()
+                got += inbox.block()
                 at = got.find(separator, max(0, seen - len(separator) + 1))
-                if at >= 0:
-                    stop = at + len(separator)
-                    self._here.seek(stop - len(got), io.SEEK_CUR)
-                    del got[stop:]
-                limit = max_size or self._inbox.line_limit
-                if len(got) > limit:
-                    line, got = bytes(got[:100]), bytearray()
-                    raise LineTooLong(line + b"...", limit)
-                if at >= 0:
-                    break
+            if at >= 0:
+                stop = at + len(separator)
+                inbox.put_back(bytes(got[stop:]))
+                del got[stop:]
         except BaseException:
-            self._put_back(bytes(got))
+            inbox.put_back(bytes(got))
             raise
+        if len(got) > limit:
+            raise LineTooLong(bytes(got[:100]) + b"...", limit)
         return bytes(got)
 
     def readchunk(self) -> tuple[bytes, bool]:
@@ -160,29 +152,29 @@ class StreamReader(io.RawIOBase):
         """
         if self._waiting:
             self._refuse()
-        ends = self._inbox.ends
+        inbox = self._inbox
         while True:
-            self._drop_passed_ends()
-            if ends:
-                data = self._cut(ends[0] - self._position())
-                ends.popleft()
+            inbox.drop_passed_ends()
+            if inbox.ends:
+                data = inbox.cut(inbox.ends[0] - inbox.position())
+                inbox.ends.popleft()
                 return data, True
-            if self._buffered():
-                return self._next_block(), False
-            if not self._fill(to_chunk_end=True) and not ends:
+            if inbox:
+                return inbox.block(), False
+            if not self._fill(to_chunk_end=True) and not inbox.ends:
                 return b"", False
 
     def read_nowait(self, n: int = -1) -> bytes:
         """Return up to ``n`` of the bytes that have arrived, -1 for all; b"" if there are none."""
         if self._waiting:
             self._refuse()
-        if not self._buffered():
+        if not self._inbox:
             self._fill(0)
-        return self._cut(ALL if n < 0 else n)
+        return self._inbox.cut(ALL if n < 0 else n)
 
     def at_eof(self) -> bool:
         """Tell whether everything has been read, as far as is known on this side."""
-        return self.is_eof() and not self._buffered()
+        return self._inbox.eof and not self._inbox
 
     def is_eof(self) -> bool:
         """Tell whether the end of the body is here, though perhaps not read."""
@@ -242,13 +234,9 @@ class StreamReader(io.RawIOBase):
         if self._waiting:
             self._refuse()
         view = memoryview(buffer).cast("B")
-        while view.nbytes:
-            count = self._here.readinto(view)
-            if count:
-                return count
-            if not self._load() and not self._fill():
-                break
-        return 0
+        if view.nbytes and not self._inbox:
+            self._fill()
+        return self._inbox.into(view)
 
     def readall(self) -> bytes:
         """Return the rest of the body."""
@@ -278,101 +266,32 @@ class StreamReader(io.RawIOBase):
                 stacklevel=2,
             )
 
-    # -- the bytes on this side -------------------------------------------------------
-
-    def _position(self) -> int:
-        """Return how much of the body has been read."""
-        return self._here_end - self._here_size + self._here.tell()
-
-    def _buffered(self) -> int:
-        return self._inbox.total - self._position()
-
-    def _load(self) -> bool:
-        """Put the next block in place of ``_here``, which is used up; False if there is none."""
-        blocks = self._inbox.blocks
-        if not blocks:
-            return False
-        self._set_here(blocks[0], self._here_end + len(blocks[0]))
-        blocks.popleft()
-        return True
-
-    def _set_here(self, block: bytes, end: int) -> None:
-        self._here, self._here_size, self._here_end = io.BytesIO(block), len(block), end
-
-    def _next_block(self) -> bytes:
-        """Take the rest of ``_here``, or else the next block."""
-        return self._here.read() or (self._here.read() if self._load() else b"")
-
-    def _cut(self, n: int, first: bytes = b"") -> bytes:
-        """Take up to ``n`` bytes; of them ``first`` is taken already."""
-        parts = [first] if first else []
-        left = n - len(first)
-        while left > 0:
-            part = self._here.read(left)
-            if part:
-                parts.append(part)
-                left -= len(part)
-            elif not self._load():
-                break
-        return parts[0] if len(parts) == 1 else b"".join(parts)
-
-    def _put_back(self, data: bytes) -> None:
-        self._set_here(data + self._here.read(), self._here_end)
-
-    def _drop_passed_ends(self) -> None:
-        ends, position = self._inbox.ends, self._position()
-        while ends and ends[0] < position:
-            ends.popleft()
+    # -- inside -----------------------------------------------------------------------
 
     def _readline_upto(self, size: int) -> bytes:
         got = b""
         try:
-            while len(got) < size and got[-1:] != b"\n":
-                part = self._here.readline(size - len(got))
-                got += part
-                if not part and not self._load() and not self._fill():
-                    break
+            while len(got) < size and got[-1:] != b"\n" and (self._inbox or self._fill()):
+                got += self._inbox.line(size - len(got))
         except BaseException:
-            self._put_back(bytes(got))
+            self._inbox.put_back(got)
             raise
         return got
 
     def _runs_of_lines(self) -> Iterator[Iterable[bytes]]:
+        inbox = self._inbox
         while True:
-            if self._gather_lines():
-                yield self._here
+            if self._waiting:
+                self._refuse()
+            run = inbox.lines()
+            if run is None and len(inbox) < inbox.line_limit and self._fill():
+                run = inbox.lines()
+            if run is not None:
+                yield run
             elif line := self.readline():
                 yield (line,)
             else:
                 return
-
-    def _gather_lines(self) -> bool:
-        """Make ``_here`` a run of whole lines, none too long; False if there is none.
-
-        Crosses once if there is no whole line on this side.
-        """
-        if self._waiting:
-            self._refuse()
-        for may_fill in (True, False):
-            data = self._cut(ALL)
-            stop = data.rfind(b"\n") + 1
-            if stop or not may_fill:
-                break
-            self._put_back(data)
-            self._fill()
-        limit = self._inbox.line_limit
-        if stop > limit:
-            lines, stop = io.BytesIO(data[:stop]), 0
-            for length in map(len, lines):
-                if length > limit:
-                    break
-                stop += length
-        if stop < len(data):
-            self._inbox.blocks.appendleft(data[stop:])
-        self._set_here(data[:stop], self._here_end - len(data) + stop)
-        return stop > 0
-
-    # -- the other side ---------------------------------------------------------------
 
     @property
     def _on_wire(self) -> bool:
@@ -392,15 +311,11 @@ class StreamReader(io.RawIOBase):
         """Return the rest of the body, brought by ``fill``."""
         if self._waiting:
             self._refuse()
-        # Together with what comes, for those who trace whole bodies.
-        if rest := self._here.read():
-            self._inbox.blocks.appendleft(rest)
-            self._here_end -= len(rest)
         while True:
             before = self._inbox.total
             self._cross(fill)
             if self._inbox.total == before:
-                return self._cut(ALL)
+                return self._inbox.cut(ALL)
 
     def _cross(self, fill: Callable[[Exchange, Inbox], Awaitable[None]]) -> None:
         """Make one crossing, unless the end has come over already. Blocks until it is done."""
@@ -415,8 +330,7 @@ class StreamReader(io.RawIOBase):
             if inbox.error is not None:
                 raise inbox.error.with_traceback(None)
             return
-        self._drop_passed_ends()
-        held = len(inbox.blocks)
+        inbox.drop_passed_ends()
         try:
             self._waiting = True
             remote.call(fill, inbox)
@@ -424,9 +338,7 @@ class StreamReader(io.RawIOBase):
             self._waiting = False
             if inbox.eof or inbox.error is not None:
                 self._remote = None
-        if len(inbox.blocks) - held > _FEW:
-            # Bound to its name in one step, so that an interrupt finds either of the two.
-            inbox.blocks = deque([b"".join(inbox.blocks)])
+        inbox.join_new()
 
     def _refuse(self) -> None:
         raise RuntimeError(
@@ -438,12 +350,7 @@ class StreamReader(io.RawIOBase):
         """Drop what is here, and give up what is not. Does not wait."""
         remote, self._remote = self._remote, None
         self._closed = True
-        inbox = self._inbox
-        inbox.blocks.clear()
-        inbox.ends.clear()
-        # Not replaced: an iteration over lines may hold it.
-        self._here.seek(0, io.SEEK_END)
-        self._here_end = inbox.total
+        self._inbox.clear()
         if remote is not None:
             remote.post(give_up)
 

@@ -6,6 +6,7 @@ import functools
 import ssl as ssl_module
 import sys
 import warnings
+from types import FrameType
 from typing import Literal, TypeAlias
 
 from aiohttp import Fingerprint
@@ -23,13 +24,13 @@ def merge_ssl(
     ssl_context: ssl_module.SSLContext | None = None,
     fingerprint: bytes | None = None,
     *,
-    stacklevel: int = 2,
+    stacklevel: int | None = None,
 ) -> SSLSetting:
     """Return the one setting that ``ssl`` and its three older spellings amount to.
 
     Args:
-        stacklevel: A DeprecationWarning points at the first line outside this package, or at
-            so many frames up from the function that calls this one, as warnings.warn() counts.
+        stacklevel: Which line a DeprecationWarning points at, as warnings.warn() counts in the
+            function that calls this one. None is the first line outside this package.
 
     Raises:
         ValueError: More than one of the four says something.
@@ -49,7 +50,7 @@ def merge_ssl(
         warnings.warn(
             f"{name} is deprecated, use {instead} instead",
             DeprecationWarning,
-            stacklevel=_frames_to_caller(stacklevel) + 1,
+            stacklevel=(stacklevel or _frames_to_caller()) + 1,
         )
         if setting is not True and setting is not None:
             raise ValueError(
@@ -59,15 +60,20 @@ def merge_ssl(
     return _setting(setting)
 
 
-def _frames_to_caller(most: int) -> int:
+def _frames_to_caller() -> int:
     """Return how many frames above merge_ssl() the user's line is."""
     package = __name__.partition(".")[0]
-    for level in range(1, most):
-        # One more for this function itself.
-        name: str = sys._getframe(level + 1).f_globals.get("__name__", "")
-        if name.partition(".")[0] != package:
-            return level
-    return most
+    level = 1
+    frame = sys._getframe(2)
+    while frame.f_back is not None and _package_of(frame) == package:
+        frame = frame.f_back
+        level += 1
+    return level
+
+
+def _package_of(frame: FrameType) -> str:
+    name: str = frame.f_globals.get("__name__", "")
+    return name.partition(".")[0]
 
 
 def _setting(ssl: SSLArgument) -> SSLSetting:

@@ -60,7 +60,6 @@ class SocksConnector(TCPConnector):
     """
 
     __slots__ = ()
-    _settings: SocksSettings
 
     def __init__(
         self, url: str | URL, *, rdns: bool | None = None, **options: Unpack[TCPOptions]
@@ -77,7 +76,7 @@ class SocksConnector(TCPConnector):
             )
         if rdns is not None:
             proxy = proxy.with_scheme(_SCHEME[proxy.scheme.startswith("socks4"), rdns])
-        plain = TCPConnector(**options)._settings
+        plain = TCPConnector(**options)._tcp
         common: dict[str, Any] = {f.name: getattr(plain, f.name) for f in fields(plain)}
         self._describe(SocksSettings(proxy=proxy, **common))
 
@@ -103,7 +102,6 @@ class UnixConnector(BaseConnector):
     """
 
     __slots__ = ()
-    _settings: UnixSettings
 
     def __init__(
         self,
@@ -125,6 +123,7 @@ class UnixConnector(BaseConnector):
     @property
     def path(self) -> str:
         """The socket's path."""
+        assert isinstance(self._settings, UnixSettings)
         return self._settings.path
 
 
@@ -140,7 +139,6 @@ class NamedPipeConnector(BaseConnector):
     """
 
     __slots__ = ()
-    _settings: PipeSettings
 
     def __init__(
         self,
@@ -158,6 +156,7 @@ class NamedPipeConnector(BaseConnector):
     @property
     def path(self) -> str:
         """The pipe's path."""
+        assert isinstance(self._settings, PipeSettings)
         return self._settings.path
 
 
@@ -230,10 +229,10 @@ def proxy_url(
         return None
     try:
         target = URL(proxy)
-        host = target.host
     except ValueError:
-        host = None
-    if not host:
+        target = URL()
+    if not target.host:
+        # Raised here, out of reach of the ValueError, which quotes the URL.
         raise aiohttp.InvalidURL("proxy", "must be a URL: http://host:port")
     if proxy_auth is None:
         return target

@@ -209,8 +209,7 @@ class WebSocket:
         Once the socket is closed, each call returns a message of type CLOSED at once.
 
         Raises:
-            TimeoutError: no message came in time (``asyncio.TimeoutError`` on Python
-                3.10). The socket is as good as before.
+            TimeoutError: no message came in time. The socket is as good as before.
             RuntimeError: another thread is waiting in ``receive`` already.
         """
         inbox = self._inbox

@@ -1,27 +1,17 @@
-"""The body of a request, pulled from a source while it is sent, and how its sending ended.
+"""The body of a request, pulled from its sources while it is sent, and how that ended.
 
 aiohttp's own payloads read files in an executor, close them, take an exception of the
 user's generator for a fault of the connection, and put a write error before a reply that
-is already here. ``SourcePayload`` sends what any ``Source`` yields; ``Body`` stands for
-the whole body of one request, however many sources it has, and tells how it went.
-
-All of it belongs to the event loop, but for the constructors, which run anywhere. A
-source may well reach for another thread; this module knows nothing of that.
+is already here. ``SourcePayload`` sends what any source yields; ``Body`` stands for the
+whole body of one request, however many sources it has, and tells how it went. All but
+their constructors belongs to the event loop.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import (
-    AsyncGenerator,
-    AsyncIterable,
-    AsyncIterator,
-    Awaitable,
-    Iterable,
-    Iterator,
-    Sequence,
-)
-from typing import Any, Protocol
+from collections.abc import Awaitable, Iterable, Iterator, Sequence
+from typing import Any
 
 from aiohttp import ClientConnectionError, ClientPayloadError, ClientResponse
 from aiohttp.abc import AbstractStreamWriter
@@ -29,35 +19,10 @@ from aiohttp.payload import Payload
 
 from . import phase
 from .phase import Phase, Progress
-
-Chunk = bytes | memoryview
+from .source import Chunk, Source, StoppedError
 
 #: Bytes handed to the transport at once: smaller chunks are joined, larger ones cut.
 _LEAST, _MOST = 2**16, 2**18
-
-
-class Source(Protocol):
-    """Where the bytes come from."""
-
-    #: Whether ``restart`` can go back to the first byte.
-    replayable: bool
-    #: Whether it may go on after the call that sends it has returned.
-    detached: bool
-    #: Bytes handed to the transport since the start. Written by who sends them.
-    sent: int
-
-    async def take(self) -> Sequence[Chunk]:
-        """Wait for more; an empty sequence at the end. Raises StoppedError after ``drop``."""
-
-    async def restart(self) -> None:
-        """Go back to the first byte; only where ``replayable``."""
-
-    def drop(self, reason: Exception | None) -> None:
-        """Have nothing more taken, and tell who still produces why. Never waits."""
-
-
-class StoppedError(Exception):
-    """The source was dropped: the upload is over, though not complete."""
 
 
 class BodyFaultError(Exception):
@@ -66,102 +31,6 @@ class BodyFaultError(Exception):
     def __init__(self, error: Exception) -> None:
         self.error = error
         super().__init__(f"the body raised {error!r}")
-
-
-class BytesSource:
-    """Bytes that are here already."""
-
-    replayable = True
-    detached = True
-
-    def __init__(self, data: bytes) -> None:
-        self.sent = 0
-        self._data = data
-        self._taken = False
-
-    async def take(self) -> Sequence[Chunk]:
-        """Return all there is, the first time."""
-        taken, self._taken = self._taken, True
-        return () if taken else (self._data,)
-
-    async def restart(self) -> None:
-        """Start anew."""
-        self._taken = False
-
-    def drop(self, reason: Exception | None) -> None:
-        """Nothing to do: nobody produces."""
-
-
-class AsyncSource:
-    """What an asynchronous iterable of the user's yields. It runs on the event loop."""
-
-    replayable = False
-    detached = True
-
-    def __init__(self, data: AsyncIterable[object]) -> None:
-        self.sent = 0
-        self._data = data
-        self._iterator: AsyncIterator[object] | None = None
-        self._running = False
-        self._dropped = False
-
-    async def take(self) -> Sequence[Chunk]:
-        """Wait for the next chunk."""
-        if self._dropped:
-            raise StoppedError
-        if self._iterator is None:
-            self._iterator = self._data.__aiter__()
-        self._running = True
-        try:
-            while True:
-                chunk = checked_chunk(await self._iterator.__anext__(), "the iterator")
-                if self._dropped:
-                    raise StoppedError
-                if chunk:
-                    return (chunk,)
-        except StopAsyncIteration:
-            return ()
-        finally:
-            self._running = False
-            if self._dropped:
-                self._close()
-
-    async def restart(self) -> None:
-        """Not possible."""
-        raise NotImplementedError
-
-    def drop(self, reason: Exception | None) -> None:
-        """Close an asynchronous generator, once it is at rest."""
-        self._dropped = True
-        if not self._running:
-            self._close()
-
-    def _close(self) -> None:
-        iterator, self._iterator = self._iterator, None
-        if isinstance(iterator, AsyncGenerator):
-            # In a task of its own: the generator's cleanup may wait for something.
-            closing = asyncio.ensure_future(iterator.aclose())
-            _closing.add(closing)
-            closing.add_done_callback(_closing.discard)
-
-
-#: The loop itself holds tasks weakly.
-_closing: set[asyncio.Future[None]] = set()
-
-
-def checked_chunk(chunk: object, whose: str) -> bytes:
-    """Return ``chunk`` as bytes; a buffer is copied, since its owner may use it again."""
-    if isinstance(chunk, bytes):
-        return chunk
-    if isinstance(chunk, str):
-        raise TypeError(f"data: {whose} must give bytes, not str: encode it, or open it with 'rb'")
-    try:
-        return bytes(memoryview(chunk))  # type: ignore[arg-type]  # the TypeError is the check
-    except TypeError:
-        raise TypeError(
-            f"data: {whose} must give bytes, not {type(chunk).__name__}; "
-            "a form is a dict or a list of pairs"
-        ) from None
 
 
 class SourcePayload(Payload):
@@ -206,7 +75,7 @@ class SourcePayload(Payload):
                                 f"the body is longer than its Content-Length of {limit} bytes"
                             )
                         )
-                    piece = piece[: limit - source.sent]  # noqa: PLW2901  # the last one
+                    piece = piece[: limit - source.sent]
                 await writer.write(piece)
                 source.sent += len(piece)
             if limit is not None and self._size is not None and source.sent >= limit:

@@ -103,10 +103,9 @@ def proxy_for(url: URL) -> URL | None:
 def _proxy_url(name: str, value: str) -> URL:
     try:
         proxy = URL(value if "://" in value else f"http://{value}")
-        host = proxy.host
     except ValueError:
-        host = None
-    if not host:
+        proxy = URL()
+    if not proxy.host:
         # Nothing of the value: it may well hold a password.
         raise aiohttp.InvalidURL(f"{name}_proxy", "is set to what is not the URL of a proxy")
     return proxy

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import sys
+from functools import cache
 from typing import TYPE_CHECKING
 
-from aiohttp import ClientPayloadError, ClientResponse, StreamReader
+from aiohttp import ClientConnectionError, ClientPayloadError, ClientResponse, StreamReader
 
 from .errors import explained
 from .phase import Phase, Progress
-from .stream import Inbox
+from .stream import ALL, Inbox
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-#: As many bytes as there are.
-ALL = sys.maxsize
-
 #: What aiohttp's readchunk() returns at the end.
 _END = (b"", False)
+
+#: Rounds of the loop that a fill gives a sender who is quicker than its reader.
+_ROUNDS = 2
+
+_HEAP = 4 * 2**20
 
 
 class Exchange:
@@ -82,6 +84,7 @@ class Exchange:
             raise RuntimeError("this response is being read already: one reader at a time")
         self._busy = True
         start = inbox.total
+        _keep_heap()
         try:
             await self._fill(inbox, start + least, to_chunk_end)
         except Exception as exc:
@@ -92,28 +95,37 @@ class Exchange:
             self._busy = False
 
     async def read_into(self, inbox: Inbox) -> None:
-        """Put the rest of the body into ``inbox`` and tell the tracers, as aiohttp does."""
-        while not inbox.eof:
-            await self.fill(inbox, ALL)
+        """Put the rest of the body into ``inbox`` and tell the tracers.
+
+        As aiohttp's ``ClientResponse.read`` has it, cancelling this closes the connection.
+        """
+        try:
+            while not inbox.eof:
+                await self.fill(inbox, ALL)
+        except asyncio.CancelledError:
+            inbox.error = ClientConnectionError("closed, for its read() was interrupted")
+            self.abort()
+            raise
         # Private, and served by aiohttp's read() alone; but that inflates the body without
         # any limit, and joins it on the loop.
         for trace in getattr(self.response, "_traces", ()):
-            body = b"".join(inbox.blocks)
+            body = inbox.cut(ALL)
+            inbox.put_back(body)
             await trace.send_response_chunk_received(self.response.method, self.response.url, body)
 
     async def read(self) -> bytes:
         """Return the rest of the body; the connection then goes back to the pool."""
         inbox = Inbox()
         await self.read_into(inbox)
-        return b"".join(inbox.blocks)
+        return inbox.cut(ALL)
 
     async def blocks(self) -> AsyncIterator[bytes]:
         """Iterate over the rest of the body, in blocks as they come."""
         inbox = Inbox()
         while not inbox.eof:
             await self.fill(inbox)
-            while inbox.blocks:
-                yield inbox.blocks.popleft()
+            while block := inbox.block():
+                yield block
 
     async def _fill(self, inbox: Inbox, goal: int, to_chunk_end: bool) -> None:
         content = self.response.content
@@ -143,6 +155,8 @@ class Exchange:
                 piece = await content.readchunk()
                 if piece != _END:
                     self._put(inbox, *piece)
+                if inbox.total >= goal:
+                    await _burst(content)
             held = content.total_bytes
 
     def _put(self, inbox: Inbox, data: bytes, at_chunk_end: bool = False) -> None:
@@ -196,6 +210,31 @@ class Exchange:
     def _end(self) -> None:
         self.done = True
         self._forget(self)
+
+
+async def _burst(content: StreamReader) -> None:
+    """Let more come in while it does: a crossing for each read of the socket costs too much.
+
+    Where nothing more is there, this delays the reader by one empty round of the loop.
+    """
+    for _ in range(_ROUNDS):
+        before = content.total_bytes
+        await asyncio.sleep(0)
+        if content.total_bytes == before:
+            break
+
+
+@cache
+def _keep_heap() -> None:
+    """Have malloc keep what is freed. Once in a process, with the first body that streams.
+
+    The engine makes each block anew, of 256 KiB. To glibc that is a large one at first:
+    mapped, faulted in page by page, and unmapped again, which takes as long as all the
+    rest of a download. Its threshold follows the largest block freed: mallopt(3). This one
+    is never touched, so it costs no memory; the price is up to twice its size of free
+    heap that is not given back.
+    """
+    bytes(_HEAP)
 
 
 def _left_in(content: StreamReader) -> bytes:

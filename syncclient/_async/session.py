@@ -16,10 +16,12 @@ from .._types import LooseCookies
 from . import phase
 from .body import Body
 from .connector import Pool
+from .environment import Environment
 from .errors import explained
 from .exchange import Exchange
 from .head import head_of
-
+from .tcp import TCPPool, unix_socket
+from .whole import watch
 
 T = TypeVar("T")
 
@@ -50,6 +52,14 @@ class AsyncSession:
         options: dict[str, Any],
     ) -> None:
         self._pool = connector()
+        watch(self._pool)
+        options = dict(options)
+        #: Completes every request from the environment, where that is trusted.
+        self._environment: tuple[Environment, ...] = ()
+        if options.pop("trust_env", False):
+            # A Unix socket or a SOCKS connector is a way of its own already.
+            self._environment = (Environment(proxies=type(self._pool) is TCPPool),)
+            options["middlewares"] = (*self._environment, *options.get("middlewares", ()))
         self.http = aiohttp.ClientSession(
             connector=self._pool, cookie_jar=cookie_jar(), cookies=cookies, **options
         )
@@ -65,6 +75,10 @@ class AsyncSession:
         """
         progress = phase.Progress(method, url, timeout)
         phase.begin(progress)
+        if "unix_socket" in options:
+            unix_socket.set(options.pop("unix_socket"))
+        if self._environment and "middlewares" in options:
+            options["middlewares"] = (*self._environment, *options["middlewares"])
         body = options.get("data")
         body = body if isinstance(body, Body) else None
         fault = None

@@ -118,7 +118,8 @@ class TCPPool(Pool, aiohttp.TCPConnector):
         await super()._shut(abort_ssl=abort_ssl)
         await self._names.close()
 
-    def connect(
+    # Not async: every request passes here, and a coroutine around a coroutine costs each of them.
+    def connect(  # pyright: ignore[reportIncompatibleMethodOverride]  # it returns a coroutine
         self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
     ) -> Coroutine[Any, Any, Connection]:
         """Lend a connection for ``req``, from this pool or from that of its detour."""

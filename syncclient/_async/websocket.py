@@ -8,6 +8,7 @@ there is room in it, whether or not anybody reads.
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypedDict, cast
@@ -25,6 +26,7 @@ from aiohttp import (
 )
 from yarl import URL
 
+from .._deadline import activity
 from . import phase
 from .errors import explained
 from .ws_engine import bare, excuse_silence, lost_of, start, stop_excusing, transport_of
@@ -130,7 +132,7 @@ async def connect(
     """
     limit = timeout.ws_close or CLOSE_TIMEOUT
     progress = phase.Progress(options.get("method", "GET"), URL(url), host.http.timeout)
-    phase.progress.set(progress)
+    phase.begin(progress)
     try:
         ws = await host.http.ws_connect(
             url, timeout=ClientWSTimeout(ws_receive=None, ws_close=limit), **options
@@ -235,6 +237,7 @@ class AsyncWebSocket:
                 await self.close()
             return
         self._make_room()
+        _note("waiting for a WebSocket message")
         self._reader = reader = self._loop.create_future()
         # A bare timer: with a cancel scope for every message, the scopes would cost
         # more than the messages.
@@ -345,6 +348,7 @@ class AsyncWebSocket:
         if not sending.done():
             # Never cancelled, even if we are: aiohttp has all senders wait on one
             # future, and to cancel one of them would cancel the others.
+            _note("sending to a WebSocket")
             self._sends.add(sending)
             sending.add_done_callback(self._sent)
             await asyncio.wait([sending], timeout=timeout)
@@ -459,6 +463,27 @@ class AsyncWebSocket:
                 self._host.forget(self)
 
 
+async def pause(host: Host, seconds: float) -> None:
+    """Wait. A caller blocked on this wakes, too, when the session is closed."""
+    await asyncio.sleep(seconds)
+
+
+if sys.version_info >= (3, 11):
+    NoMessageError = TimeoutError
+else:
+
+    class NoMessageError(asyncio.TimeoutError, TimeoutError):
+        """Before Python 3.11 there are two TimeoutErrors: aiohttp's users know the one,
+        those who write blocking code the other."""
+
+
 def _time_out(reader: asyncio.Future[None]) -> None:
     if not reader.done():
-        reader.set_exception(asyncio.TimeoutError("no message came within the timeout"))
+        reader.set_exception(NoMessageError("no message came within the timeout"))
+
+
+def _note(doing: str) -> None:
+    """Say what the call is doing, for the error of a deadline that cuts it short."""
+    current = activity.get()
+    if current is not None:
+        current.doing = doing

@@ -3,6 +3,7 @@
 import ssl
 from collections.abc import Callable
 
+import aiohttp
 import pytest
 
 import syncclient
@@ -151,3 +152,23 @@ def unused_port() -> int:
         sock.bind(("127.0.0.1", 0))
         port: int = sock.getsockname()[1]
         return port
+
+
+def test_a_request_sent_twice(app: AppServer) -> None:
+    """A middleware that sends a request a second time, as digest does, stays with the proxy."""
+
+    async def twice(
+        request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        first = await handler(request)
+        await first.read()
+        return await handler(request)
+
+    with socks_proxy(5) as proxy, Session(middlewares=[twice]) as session:
+        url = f"socks5h://127.0.0.1:{proxy.port}"
+        first = session.get(f"{app.url}/get", proxy=url).json()
+        second = session.get(f"{app.url}/get", proxy=url).json()
+        assert first["connection"] == second["connection"]
+        assert len(proxy.asked) == 1
+        assert session.connector.snapshot().open == 1
+        assert first["target"] == "/get"

@@ -1,0 +1,43 @@
+"""The loop's wait for something that another thread brings."""
+
+from __future__ import annotations
+
+import asyncio
+
+
+class Waiter:
+    """One wait of a task on the loop, which any thread may end. Made on the loop thread.
+
+    The one who waits publishes its waiter first, and looks whether there is something
+    then; the one who brings something puts it there first, and looks for a waiter then.
+    So neither misses the other, without a lock. A waiter serves once.
+    """
+
+    __slots__ = ("_future", "_loop", "_woken")
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._future: asyncio.Future[None] | None = self._loop.create_future()
+        self._woken = False
+
+    async def wait(self) -> None:
+        """Wait until it is woken. Loop thread only."""
+        assert self._future is not None
+        try:
+            await self._future
+        finally:
+            self._future = None  # freed on this thread, and not by the last who might wake it
+
+    def wake(self) -> None:
+        """End the wait. Any thread, and finalisers: neither blocks nor locks."""
+        if not self._woken:
+            self._woken = True
+            try:
+                self._loop.call_soon_threadsafe(self.wake_here)
+            except RuntimeError:
+                pass  # the loop is closed, and the wait ended with it
+
+    def wake_here(self, _: object = None) -> None:
+        """End the wait. Loop thread only."""
+        if self._future is not None and not self._future.done():
+            self._future.set_result(None)

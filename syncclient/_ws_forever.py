@@ -1,0 +1,114 @@
+"""A WebSocket that comes back: ``for socket in session.ws_connect_forever(url)``."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+
+from aiohttp import ClientConnectionError, ClientSSLError, WSServerHandshakeError
+
+from ._deadline import DeadlineError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+#: Seconds to wait after the first failure, and at most.
+MIN_DELAY = 1.0
+MAX_DELAY = 60.0
+
+#: How much longer each pause is than the one before.
+_GROWTH = 1.6
+
+#: What a server says that is starting, overloaded, or behind a proxy that cannot reach it.
+_PASSING = frozenset({429, 500, 502, 503, 504})
+
+
+class Closable(Protocol):
+    """An open socket."""
+
+    def close(self) -> bool:
+        """Close it."""
+
+
+S = TypeVar("S", bound=Closable)
+
+
+class Forever(Generic[S]):
+    """An iterator of open sockets: each step closes the last one and opens the next.
+
+    Parameters:
+        connect: opens a socket, or raises.
+        pause: waits so many seconds. It is asked, and not ``time.sleep``, since the closing
+            of the session has to end the wait.
+        min_delay, max_delay: seconds between attempts that fail. Between the two the pauses
+            grow, each cut short by chance so that a thousand clients do not return at once.
+
+    A socket that lasted longer than the pause before it, and than ``min_delay``, counts as a
+    success: the next attempt is made at once. One that a server accepts and drops does not.
+
+    Use it in one thread. Not a generator: a loop left by ``break`` would have the
+    generator's finaliser close the socket, which blocks.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], S],
+        pause: Callable[[float], object],
+        *,
+        min_delay: float = MIN_DELAY,
+        max_delay: float = MAX_DELAY,
+    ) -> None:
+        if not 0 < min_delay <= max_delay:
+            raise ValueError("0 < min_delay <= max_delay must hold")
+        self._connect = connect
+        self._pause = pause
+        self._min_delay = min_delay
+        self._max_delay = max_delay
+        self._socket: S | None = None
+        self._opened_at = 0.0
+        #: Seconds before the next attempt; 0 before the first, and after a success.
+        self._delay = 0.0
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> S:
+        """Return a fresh socket. Blocks until a server takes it.
+
+        Raises at once what will not pass with time: a refusal other than 429 and 5xx, a bad
+        certificate or URL, the session's closing, a deadline.
+        """
+        socket, self._socket = self._socket, None
+        if socket is not None:
+            socket.close()
+            if time.monotonic() - self._opened_at > max(self._delay, self._min_delay):
+                self._delay = 0.0
+            else:
+                self._grow()
+        while True:
+            if self._delay:
+                self._pause(self._delay * random.uniform(0.5, 1.0))
+            try:
+                self._socket = socket = self._connect()
+            except Exception as error:
+                if not _may_pass(error):
+                    raise
+                self._grow()
+            else:
+                self._opened_at = time.monotonic()
+                return socket
+
+    def _grow(self) -> None:
+        self._delay = min(self._max_delay, max(self._min_delay, self._delay * _GROWTH))
+
+
+def _may_pass(error: Exception) -> bool:
+    """Tell whether what failed with ``error`` may work later."""
+    if isinstance(error, (ClientSSLError, DeadlineError)):
+        return False
+    if isinstance(error, WSServerHandshakeError):
+        return error.status in _PASSING
+    return isinstance(error, (ClientConnectionError, asyncio.TimeoutError))

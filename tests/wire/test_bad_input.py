@@ -1,0 +1,226 @@
+"""Bad input: refused in the caller's thread, before any crossing, with the argument named."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from yarl import URL
+
+import syncclient
+from syncclient import ClientTimeout, InvalidURL, NonHttpUrlClientError, Session
+from tests.servers.process import AppServer
+
+
+@pytest.fixture
+def untouched(app: AppServer) -> Iterator[Session]:
+    """A session that has never crossed, and must not have in the end."""
+    with Session(app.url) as session:
+        yield session
+        assert session._portal.crossings == 0
+        assert not session._portal.leased
+
+
+class Unserialisable:
+    """What json.dumps() cannot take."""
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"json": {}, "data": b""}, ValueError, "data and json"),
+        ({"json": Unserialisable()}, TypeError, "JSON serializable"),
+        ({"headers": {"X-Split": "a\r\nX-Evil: 1"}}, ValueError, "X-Split.*CR, LF or NUL"),
+        ({"headers": {"X-Split": "a\nb"}}, ValueError, "X-Split"),
+        ({"headers": {"X-Nul": "a\0b"}}, ValueError, "X-Nul"),
+        ({"headers": {"X: Split\r\n": "a"}}, ValueError, "header name"),
+        ({"headers": {"": "a"}}, ValueError, "header name"),
+        ({"headers": {"X-Int": 1}}, TypeError, "X-Int.*int"),
+        ({"headers": {"X-None": None}}, TypeError, "X-None.*NoneType"),
+        ({"headers": {1: "a"}}, TypeError, "headers.*name.*int"),
+        ({"headers": {b"X": "a"}}, TypeError, "headers.*name.*bytes"),
+        ({"headers": ["ab", "c"]}, TypeError, "headers"),
+        ({"headers": [1]}, TypeError, "headers"),
+        ({"timeout": -1}, ValueError, "timeout.*-1"),
+        ({"timeout": float("nan")}, ValueError, "timeout"),
+        ({"timeout": "5"}, TypeError, "timeout.*str"),
+        ({"timeout": True}, TypeError, "timeout"),
+        ({"timeout": (3, 5)}, TypeError, "timeout.*tuple"),
+        ({"timeout": ClientTimeout(sock_read=-1)}, ValueError, "timeout.sock_read"),
+        ({"timeout": ClientTimeout(total=float("inf"))}, ValueError, "timeout.total.*None"),
+        ({"auth": "ada:pw"}, TypeError, "auth.*str"),
+        ({"auth": ("ada",)}, TypeError, "auth"),
+        ({"auth": ("ada", "pw"), "headers": {"Authorization": "x"}}, ValueError, "auth.*header"),
+        ({"params": {"a": object()}}, TypeError, "params"),
+        ({"params": 5}, TypeError, "params"),
+        ({"ssl": "yes"}, TypeError, "ssl"),
+    ],
+)
+def test_an_argument_of_a_request_is_checked(
+    untouched: Session, options: Any, error: type[Exception], message: str
+) -> None:
+    """The error is the builtin one, and says which argument it was."""
+    with pytest.raises(error, match=message):
+        untouched.post("/post", **options)
+
+
+@pytest.mark.parametrize(
+    ("url", "error", "message"),
+    [
+        ("http://", InvalidURL, "host"),
+        ("http:///path", InvalidURL, "host"),
+        ("https://:443/", InvalidURL, "host"),
+        ("http://host:port/", InvalidURL, "port"),
+        ("http://host:99999/", InvalidURL, "[Pp]ort"),
+        ("http://[::1/", InvalidURL, "IPv6"),
+        ("ftp://host/", NonHttpUrlClientError, "ftp://host/.*scheme.*http"),
+        ("mailto:ada@example.com", NonHttpUrlClientError, "scheme"),
+        ("localhost:8080/x", NonHttpUrlClientError, "localhost:8080/x"),
+    ],
+)
+def test_a_url_is_checked(
+    untouched: Session, url: str, error: type[Exception], message: str
+) -> None:
+    """InvalidURL and its kin are ValueErrors of aiohttp's, and show the URL."""
+    for given in (url, url.replace("//", "//eve:secret@")):
+        with pytest.raises(error, match=message) as caught:
+            untouched.get(given)
+        assert "secret" not in f"{caught.value} {caught.value!r} {caught.value.args}"
+
+
+def test_a_relative_url_needs_a_base_url() -> None:
+    """The error says what to do about it."""
+    with Session() as session, pytest.raises(InvalidURL, match="base_url"):
+        session.get("/path")
+
+
+@pytest.mark.parametrize("url", [5, b"http://host/", None])
+def test_a_url_is_text_or_a_url(untouched: Session, url: Any) -> None:
+    """TypeError names the argument and the type."""
+    with pytest.raises(TypeError, match=f"url.*{type(url).__name__}"):
+        untouched.get(url)
+
+
+@pytest.mark.parametrize(
+    ("method", "error"),
+    [("GET /", ValueError), ("G\r\n", ValueError), ("", ValueError), (1, TypeError)],
+)
+def test_a_method_is_a_token(untouched: Session, method: Any, error: type[Exception]) -> None:
+    """Nothing can be smuggled into the request line."""
+    with pytest.raises(error, match="method must be"):
+        untouched.request(method, "/get")
+
+
+def test_credentials_are_given_once(untouched: Session, app: AppServer) -> None:
+    """auth= and a header exclude credentials in the URL; none of them is shown."""
+    url = app.url.replace("//", "//eve:secret@")
+    for options in ({"auth": ("ada", "pw")}, {"headers": {"authorization": "Basic x"}}):
+        with pytest.raises(ValueError, match="credentials in") as caught:
+            untouched.get(url, **options)
+        assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("keyword", "right"),
+    [
+        ("verify", "ssl="),
+        ("files", "data="),
+        ("content", "data="),
+        ("proxies", "proxy="),
+        ("cert", "ssl="),
+        ("stream", "until it is read"),
+        ("follow_redirects", "allow_redirects="),
+        ("hooks", "trace_configs="),
+        ("nonsense", "nonsense"),
+    ],
+)
+def test_an_unknown_keyword_is_named_and_the_right_one_too(
+    untouched: Session, keyword: str, right: str
+) -> None:
+    """Those who come from requests or httpx are told what to write here."""
+    options: Any = {keyword: True}
+    with pytest.raises(TypeError, match=f"{keyword}.*{right}|{right}"):
+        untouched.get("/get", **options)
+    with pytest.raises(TypeError, match=f"'{keyword}'"):
+        syncclient.get("http://127.0.0.1:1/", **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"base_url": "http://host/path"}, ValueError, r"base_url.*'http://host/path/'"),
+        ({"base_url": "host/"}, InvalidURL, "scheme"),
+        ({"base_url": "/only/a/path/"}, InvalidURL, "scheme"),
+        ({"base_url": 5}, TypeError, "url.*int"),
+        ({"connector": "tcp"}, TypeError, "connector"),
+        ({"cookie_jar": {}}, TypeError, "cookie_jar.*dict"),
+        ({"timeout": -1}, ValueError, "timeout"),
+        ({"timeout": "5"}, TypeError, "timeout"),
+        ({"headers": {"X": "a\r\nb"}}, ValueError, "X"),
+        ({"auth": "ada:pw"}, TypeError, "auth"),
+        ({"verify": False}, TypeError, "verify"),
+        ({"nonsense": 1}, TypeError, "nonsense"),
+    ],
+)
+def test_an_argument_of_a_session_is_checked(
+    options: Any, error: type[Exception], message: str
+) -> None:
+    """When the session is made, and not with its first request."""
+    with pytest.raises(error, match=message):
+        Session(**options)
+
+
+@pytest.mark.parametrize(
+    ("name", "right"),
+    [
+        ("verify", "ssl"),
+        ("cookies", "cookie_jar"),
+        ("mount", "connector"),
+        ("proxies", "proxy"),
+        ("params", "params="),
+        ("nonsense", "nonsense"),
+    ],
+)
+def test_an_unknown_attribute_of_a_session_is_named(
+    untouched: Session, name: str, right: str
+) -> None:
+    """requests' attributes are answered with ours; hasattr() stays honest."""
+    with pytest.raises(AttributeError, match=f"Session has no attribute '{name}'.*{right}|{right}"):
+        getattr(untouched, name)
+    assert not hasattr(untouched, name)
+
+
+def test_a_header_of_the_session_is_checked_with_each_request(untouched: Session) -> None:
+    """session.headers can be changed at any time, so that it is looked at again."""
+    untouched.headers["X-Later"] = "a\r\nb"
+    with pytest.raises(ValueError, match="X-Later"):
+        untouched.get("/get")
+
+
+def test_an_error_of_the_serialiser_reaches_the_caller(app: AppServer) -> None:
+    """What json_serialize raises comes as itself, with its traceback, and nothing was sent."""
+
+    def refuse(value: object) -> str:
+        raise LookupError("not today")
+
+    with Session(app.url, json_serialize=refuse) as session:
+        with pytest.raises(LookupError, match="not today"):
+            session.post("/post", json={})
+        assert session._portal.crossings == 0
+        assert session.post("/post", data=json.dumps({})).ok
+
+
+def test_a_closed_session_refuses(app: AppServer) -> None:
+    """SessionClosedError is a RuntimeError too, as in aiohttp; close() may repeat."""
+    session = Session(app.url)
+    session.get("/get").read()
+    session.close()
+    session.close()
+    assert session.closed
+    for error in (syncclient.SessionClosedError, syncclient.ClientError, RuntimeError):
+        with pytest.raises(error, match=f"<Session {app.url}.*> is closed"):
+            session.get("/get")
+    never_used = Session()
+    never_used.close()
+    with pytest.raises(syncclient.SessionClosedError):
+        never_used.get(URL(app.url))
