@@ -43,6 +43,9 @@ from ._deadline import activity, timeout
 from ._exceptions import LoopThreadError
 from ._loop_thread import LoopRun
 
+#: A name for all tasks: asyncio would format a number into a new one for each.
+_TASK_NAME = "syncclient-call"
+
 P = ParamSpec("P")
 R = TypeVar("R")
 A = TypeVar("A")
@@ -100,13 +103,14 @@ class Call(Generic[R]):
         "_value",
         "_wake",
         "doing",
+        "hold",
     )
 
     def __init__(
         self,
         run: LoopRun,
         place: Place,
-        method: Callable[..., Awaitable[R]],
+        method: Callable[..., Awaitable[Any]],
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         deadline: timeout | None = None,
@@ -116,8 +120,10 @@ class Call(Generic[R]):
         self._timer: asyncio.TimerHandle | None = None
         #: What the call is doing, for the error of a deadline. Loop thread only.
         self.doing: object = ""
+        #: What to do, on the loop thread, with the result before it crosses.
+        self.hold: Callable[[Any], R] | None = None
         self._place: Place | None = place
-        self._method: Callable[..., Awaitable[R]] | None = method
+        self._method: Callable[..., Awaitable[Any]] | None = method
         self._args = args
         self._kwargs = kwargs
         self._wake = allocate_lock()
@@ -183,7 +189,8 @@ class Call(Generic[R]):
             job.value = job.function()
         except Exception as exc:
             job.error = exc
-        if not self._done and not self.run.post(job.answered):
+        # After the end, too: the task that asked may outlive this call (see ``Relay``).
+        if not self.run.post(job.answered) and not self._done:
             raise LoopThreadError(
                 "the loop thread is not there any more to take this callback's result: "
                 "it died meanwhile, or the callback returned in a forked child"
@@ -220,9 +227,9 @@ class Call(Generic[R]):
             if sys.version_info >= (3, 12):
                 # Runs up to its first suspension here and now. Without that, every
                 # call costs one more iteration of the loop.
-                task = asyncio.Task(main, loop=run.loop, eager_start=True)
+                task = asyncio.Task(main, loop=run.loop, name=_TASK_NAME, eager_start=True)
             else:
-                task = asyncio.Task(main, loop=run.loop)
+                task = asyncio.Task(main, loop=run.loop, name=_TASK_NAME)
         except BaseException as exc:
             # SystemExit too: what a user's code raises goes to its caller, and does
             # not end the loop for all the others.
@@ -231,11 +238,12 @@ class Call(Generic[R]):
             if not self._done:
                 self._task = task
 
-    async def _main(self, awaitable: Awaitable[R]) -> None:
+    async def _main(self, awaitable: Awaitable[Any]) -> None:
         # As a value, not as the task's own result: a StopIteration could not travel
         # as one, and a SystemExit would end the loop.
         try:
-            self._value = await awaitable
+            value = await awaitable
+            self._value = value if self.hold is None else self.hold(value)
         except BaseException as exc:
             # No local variable: the traceback will hold this frame, and be held by the error.
             self._finish(self._cancelled or _original(exc))

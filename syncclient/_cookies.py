@@ -29,6 +29,9 @@ from ._types import LooseCookies, StrOrURL
 R = TypeVar("R")
 J = TypeVar("J", bound=AbstractCookieJar)
 
+#: The default of aiohttp's own methods: no host in particular.
+_NOWHERE = URL()
+
 
 class BaseCookieJar(Generic[J]):
     """What all cookie jars can do. Any thread may use one; each method crosses once."""
@@ -66,12 +69,12 @@ class BaseCookieJar(Generic[J]):
         """Origins that get cookies marked Secure although they do not speak TLS."""
         return self._treat_as_secure_origin
 
-    def filter_cookies(self, request_url: StrOrURL) -> BaseCookie[str]:
+    def filter_cookies(self, request_url: StrOrURL = _NOWHERE) -> BaseCookie[str]:
         """Return the cookies that a request to ``request_url`` would carry."""
         url = URL(request_url)
         return self._do(lambda jar: copy.deepcopy(jar.filter_cookies(url)))
 
-    def update_cookies(self, cookies: LooseCookies, response_url: StrOrURL = "") -> None:
+    def update_cookies(self, cookies: LooseCookies, response_url: StrOrURL = _NOWHERE) -> None:
         """Set cookies as a response from ``response_url`` would; without it, for every host."""
         url = URL(response_url)
         # A copy, made here: whatever mapping or iterator it is, it is the caller's.

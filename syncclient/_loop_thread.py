@@ -137,9 +137,10 @@ class LoopRun:
         return threading.get_ident() == self.ident
 
     def submit(self, pending: Pending) -> None:
-        """Hand a call over to the loop. Never blocks; ends in begin(), fail() or an error here."""
-        if not self.is_ours():
-            raise self.death()
+        """Hand a call over to the loop. Never blocks; ends in begin(), fail() or an error here.
+
+        The caller has made sure that this run is ``usable``, or was a moment ago.
+        """
         self.posted.add(pending)
         try:
             # Without a context argument the loop copies this thread's context, so

@@ -22,7 +22,9 @@ from multidict import MultiDict, MultiDictProxy
 from ._async.body import Body, SourcePayload
 from ._async.source import AsyncSource, BytesSource, Source
 from ._body_writer import BodyWriter
+from ._piped import ContentSource
 from ._pull import BufferReader, CallerSource, FileReader, IterableReader, Readable, Reader
+from ._stream import StreamReader
 
 #: Bytes above which data is sent piece by piece, so that the loop can do other things too.
 _LARGE = 2**20
@@ -50,6 +52,11 @@ class Outgoing:
         #: What the engine gets.
         self.value = value
         self._lent = lent
+
+    @property
+    def lends(self) -> bool:
+        """Whether ``begin`` and ``end`` have something to do."""
+        return bool(self._lent)
 
     def lent(self) -> AbstractContextManager[None]:
         """Return the block in which the request is made, by a caller that blocks.
@@ -128,6 +135,10 @@ class _Maker:
             pipe = data._for_request()
             self.lent.append(pipe)
             return self._pulled(pipe, options)
+        if isinstance(data, StreamReader):
+            content = ContentSource(data)
+            self.lent.append(content)
+            return self._pulled(content, options, content.size)
         if isinstance(data, io.TextIOBase):
             return None
         if isinstance(data, AsyncIterable) and not isinstance(data, Iterable):

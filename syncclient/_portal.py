@@ -3,7 +3,7 @@
 A ``Portal`` belongs to one owner, such as a Session. It holds a lease on the loop
 thread and, on the loop, the *resident*: the async object the owner is the face of.
 ``Portal.call`` and ``Remote.call`` are the only ways across, so one search for them
-finds every crossing; ``post`` is for those who must not wait.
+finds every crossing; ``submit`` and ``post`` are for those who must not wait.
 
 The gate, where a call is admitted or refused, stands on the loop thread
 (``Lease.admit``): one thread both looks at the state and enters the call, in one
@@ -23,6 +23,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
 from ._call import Call
 from ._deadline import nearest
 from ._exceptions import BlockingCallError, LoopThreadError, SessionClosedError
+from ._future import CallFuture, Submission, SubmittedCall
 from ._loop_thread import LoopRun, LoopThread, Reason
 
 P = ParamSpec("P")
@@ -80,16 +81,23 @@ class Lease(Generic[T]):
         """Make ``call`` and return its result. Blocks the caller, in whose thread it runs."""
         try:
             return call.complete()
-        except LoopThreadError:
-            # If the loop has ended because this was closed, by another thread, between the
-            # look at the portal's state and the call, or long ago, then that is the reason.
-            refusal = self._refusal
-            if refusal is None or self.run is None or not self.run.is_ours():
-                raise
-            error = refusal()
-            if isinstance(error, LoopThreadError):
+        except LoopThreadError as exc:
+            error = self.explained(exc)
+            if error is exc:
                 raise
             raise error from None
+
+    def explained(self, error: BaseException) -> BaseException:
+        """Return why a call failed with ``error``. Any thread.
+
+        If the loop has ended because this was closed, by another thread, between the look
+        at the portal's state and the call, or long ago, then that is the reason.
+        """
+        refusal = self._refusal
+        if not isinstance(error, LoopThreadError) or refusal is None:
+            return error
+        reason = refusal() if self.run is not None and self.run.is_ours() else error
+        return error if isinstance(reason, LoopThreadError) else reason
 
     def admit(self, call: Call[Any]) -> T:
         """The gate: enter the call and return the resident, or raise why not."""
@@ -105,6 +113,12 @@ class Lease(Generic[T]):
     def leave(self, call: Call[Any]) -> None:
         """The call has ended."""
         self._calls.discard(call)
+
+    def hold(self, result: tuple[V, L | None]) -> tuple[V, Remote[L] | None]:
+        """Keep what ``result`` names second on this side; a Remote to it crosses."""
+        value, live = result
+        assert self.run is not None
+        return value, None if live is None else Remote(self, self.run, live)
 
     def fail_calls(self, error: BaseException) -> None:
         """Wake every caller with ``error``, without waiting for the tasks."""
@@ -223,14 +237,36 @@ class Portal(Generic[T]):
         where nothing is left open.
         """
         lease, run = self._lease_now()
+        call: Call[tuple[V, Remote[L] | None]] = Call(run, lease, method, args, kwargs, nearest())
+        call.hold = lease.hold
+        return lease.completed(call)
 
-        async def held(resident: T) -> tuple[V, Remote[L] | None]:
+    def submit(
+        self,
+        method: Callable[Concatenate[T, P], Awaitable[tuple[V, L | None]]],
+        finish: Callable[[V, Remote[L] | None], Awaitable[R]],
+        submission: Submission[R],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> CallFuture[R]:
+        """Like ``open``, but without waiting: return the future of what ``finish`` makes of it.
+
+        ``finish`` runs on the loop. Raises what keeps the call from being made at all.
+        """
+        lease, run = self._lease_now()
+
+        async def held(resident: T) -> R:
             value, live = await method(resident, *args, **kwargs)
-            return value, None if live is None else Remote(lease, run, live)
+            return await finish(value, None if live is None else Remote(lease, run, live))
 
-        return lease.completed(
-            Call[tuple[V, "Remote[L] | None"]](run, lease, held, (), {}, nearest())
-        )
+        try:
+            return SubmittedCall[R](run, lease, held, submission, lease.explained).submit()
+        except LoopThreadError as exc:
+            error = lease.explained(exc)
+            if error is exc:
+                raise
+            raise error from None
 
     def close(self, reason: Reason, *, grace: float = 0.0) -> None:
         """Close all that is open on the loop and return the lease. Blocks; idempotent.
@@ -383,6 +419,10 @@ class Remote(Generic[L]):
             self._run.post(self._abandon)
 
     # -- the loop thread -------------------------------------------------------------
+
+    def here(self) -> L | None:
+        """Return the live object to code that runs on its loop thread; None on any other."""
+        return self._live if self._run.on_loop_thread() else None
 
     def admit(self, call: Call[Any]) -> L:
         """The gate, as the lease keeps it."""

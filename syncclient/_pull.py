@@ -20,10 +20,14 @@ from ._async.ws_engine import start
 from ._call import in_caller
 from ._waiter import Waiter
 
-#: Bytes the caller's thread may be ahead of the loop, which holds as many again.
-_AHEAD = 2**19
+#: Bytes the caller's thread may be ahead of the loop, which holds as many again: at first,
+#: and at most. A crossing costs as much as sending some hundred kilobytes on a fast network.
+_AHEAD, _AHEAD_AT_MOST = 2**18, 2**21
 #: Bytes read at once.
 _BLOCK = 2**18
+#: Seconds the loop waits for reading to get that far, before it asks for every chunk at once:
+#: woken by the first, it would only be in the reader's way.
+_LINGER = 0.002
 #: Seconds of reading after which other jobs that the loop has for the caller get their turn.
 _PATIENCE = 0.02
 
@@ -53,7 +57,7 @@ class CallerSource:
     may be, or there is no more; then it goes back to its wait, where everything can wake
     it. The loop takes what is there at any time, sends it while the caller reads, and is
     woken only where it waits for the next byte. That is one waking in each direction for
-    each half megabyte while the reader is the faster side.
+    each batch, and batches grow until the loop need not wait for them.
 
     No lock guards the fields: each is written by one thread, and ``Waiter`` says why
     neither side misses the other.
@@ -71,9 +75,11 @@ class CallerSource:
         self._ended = False
         # Loop thread:
         self._taken = 0
+        self._ahead = _AHEAD
         self._waiter: Waiter | None = None
         self._stopped = False
-        # Whether reading is worth the other jobs' waiting for it: it goes before them.
+        # Whether reading gets far at once; if not, it is asked for when all is sent, so that
+        # other jobs for the caller (a tracer's, about the last chunk) come first.
         self._fast = False
         self._job: asyncio.Task[bool] | None = None
 
@@ -101,7 +107,7 @@ class CallerSource:
                 waiter = self._waiter
                 if waiter is not None:
                     waiter.wake()
-                if self._pulled - self._taken >= _AHEAD:
+                if self._pulled - self._taken >= self._ahead:
                     break
             if time.monotonic() > give_up:
                 return False
@@ -130,11 +136,25 @@ class CallerSource:
                 self._job = start(in_caller(self._fill))
             if taken or self._job is None:
                 return taken
-            waiter = self._waiter = Waiter()
-            self._job.add_done_callback(waiter.wake_here)
-            if not self._chunks and not self._job.done():
+            if self._fast and self._ahead < _AHEAD_AT_MOST:
+                self._ahead *= 2  # what there was has gone out before there was more
+            await self._wait(self._job)
+
+    async def _wait(self, job: asyncio.Task[bool]) -> None:
+        waiter = Waiter()
+        job.add_done_callback(waiter.wake_here)
+        linger = asyncio.get_running_loop().call_later(_LINGER, self._publish, waiter)
+        try:
+            if not job.done():
                 await waiter.wait()
+        finally:
+            linger.cancel()
             self._waiter = None
+
+    def _publish(self, waiter: Waiter) -> None:
+        self._waiter = waiter
+        if self._chunks:
+            waiter.wake_here()
 
     async def restart(self) -> None:
         """Go back to where reading began."""

@@ -35,11 +35,14 @@ Auth = BasicAuth | tuple[str, str] | None
 
 _SCHEMES = frozenset({"http", "https", "ws", "wss"})
 _BAD_IN_HEADER = re.compile(r"[\x00\r\n]")
+_COMMON_METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
 
 def check_method(method: str) -> str:
     """Return ``method`` in upper case; raise for what is no token (RFC 9110, section 9.1)."""
+    if method in _COMMON_METHODS:
+        return method
     if not isinstance(method, str):
         raise TypeError(f"method must be a str such as 'GET', not {type(method).__name__}")
     if not _TOKEN.fullmatch(method):

@@ -11,7 +11,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
 
 from aiohttp import (
-    ClientConnectionError,
     ClientResponse,
     ClientResponseError,
     ContentTypeError,
@@ -35,6 +34,7 @@ from ._models import (
     redacted_url,
 )
 from ._portal import Remote
+from ._request import RaiseForStatus
 from ._stream import StreamReader
 from ._types import JSONDecoder
 
@@ -81,11 +81,15 @@ class Response(HeadersMixin):
     that works on a body already read never block. Source: aiohttp.ClientResponse.
     """
 
+    #: What its request was tagged with; see ``Session.map``.
+    tag: Any = None
+
     def __init__(
         self,
         reply: Reply,
         remote: Remote[Exchange] | None,
         resolve_charset: CharsetResolver,
+        opened_at: str | None = None,
     ) -> None:
         head = reply.head
         self._head = head
@@ -97,7 +101,7 @@ class Response(HeadersMixin):
         self._in_context = False
         self._content: StreamReader | None = None
         if remote is not None:
-            self._content = StreamReader(Inbox(), remote, head, call_site())
+            self._content = StreamReader(Inbox(), remote, head, opened_at or call_site())
 
     def __repr__(self) -> str:
         url = redacted_url(self._head.url)
@@ -209,18 +213,21 @@ class Response(HeadersMixin):
         """Return the whole body, or what ``content`` has left of it. Blocks until it is here.
 
         It is kept for the next call. Woken by the last byte, a timeout, an error, the
-        session's closing; an interrupt closes the response. Raises ClientPayloadError where the body is cut short or corrupt, and
+        session's closing; an interrupt closes the response, as every error does.
+        Raises ClientPayloadError where the body is cut short or corrupt, and
         ClientConnectionError where the response was released before.
         """
         if self._body is None:
             if self._taken is not None:
                 self._body, self._taken = self._taken, None
-            elif self._content is not None and not self._released:
-                self._body = self._content._read_all(Exchange.read_into)
             else:
-                raise ClientConnectionError(
-                    f"the response to {self._described()} was released before its body was read"
-                )
+                content = self.content
+                try:
+                    self._body = content._read_all(Exchange.read_into)
+                except BaseException:
+                    if not content._waiting:  # not for the sake of another reader's refusal
+                        self.close()
+                    raise
         return self._body
 
     def text(self, encoding: str | None = None, errors: str = "strict") -> str:
@@ -313,13 +320,22 @@ class Response(HeadersMixin):
             hint = f"; here it is {_TWINS[name]}" if name in _TWINS else ""
             raise AttributeError(f"Response has no attribute {name!r}{hint}", name=name, obj=self)
 
-    def _described(self) -> str:
-        return f"{self._head.method} {redacted_url(self._head.url)}"
-
     def _for_error(self) -> tuple[RequestInfo, tuple[Any, ...]]:
         """Return the first arguments of an error about this response: picklable, no secrets."""
         head = self._head
         return redacted_info(head.request_info), tuple(map(redacted_head, head.history))
+
+
+def check_status(response: Response, rule: RaiseForStatus[Response]) -> None:
+    """Do what ``raise_for_status`` of the request says, in this thread; on an error, close."""
+    if rule is True:
+        response.raise_for_status()
+    elif rule is not False:
+        try:
+            rule(response)
+        except BaseException:
+            response.close()
+            raise
 
 
 def _released_response(head: Head, resolve_charset: CharsetResolver) -> Response:

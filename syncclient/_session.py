@@ -5,6 +5,7 @@ from __future__ import annotations
 import json as jsonlib
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -33,7 +34,8 @@ from ._request import (
     check_url,
     header_items,
 )
-from ._response import CharsetResolver, Response, call_site
+from ._response import CharsetResolver, Response, call_site, check_status
+from ._submit import submit
 from ._transports import check_connector, proxy_url
 from ._types import JSONEncoder, LooseCookies, LooseHeaders, StrOrURL, Timeout
 
@@ -245,16 +247,37 @@ class Session:
         with prepared.body.lent():
             reply, remote = self._portal.open(AsyncSession.request, *prepared.crossing)
         response = Response(reply, remote, self._charset_resolver)
-        checked = prepared.raise_for_status
-        if checked is True:
-            response.raise_for_status()
-        elif checked is not False:
-            try:
-                checked(response)
-            except BaseException:
-                response.close()
-                raise
+        check_status(response, prepared.raise_for_status)
         return response
+
+    def submit(
+        self, method: str, url: StrOrURL, *, stream: bool = False, **options: Unpack[RequestOptions]
+    ) -> Future[Response]:
+        """Send a request without waiting for it, and return the future of its response.
+
+        Never blocks; any thread may call it. The future works with all of
+        ``concurrent.futures``; its ``cancel()`` cancels the request on the wire. Closing the
+        session makes it fail with SessionClosedError, and a ``syncclient.timeout()`` block
+        around this call with DeadlineError, once that is over.
+
+        Code of the caller's own runs on another thread, in a copy of the caller's context:
+        a generator or a file that is the body, and a function for ``raise_for_status``, on
+        one that belongs to this request; callbacks of the future likewise, or in the thread
+        that cancels it. A BodyWriter is written by whichever thread likes to.
+
+        Args:
+            method: ``"GET"``, ``"POST"`` ...
+            url: absolute, or relative to the session's ``base_url``.
+            stream: whether the future is done as soon as the head of the response is here,
+                as with ``request``; otherwise once all of the body has been read.
+            options: the keywords of ``request``.
+
+        Raises:
+            TypeError, ValueError, InvalidURL: an argument is wrong; nothing was sent.
+            SessionClosedError: the session is closed.
+        """
+        prepared = self._defaults.prepare(method, url, options)
+        return submit(self._portal, prepared, self._charset_resolver, stream=stream)
 
     def get(self, url: StrOrURL, **options: Unpack[RequestOptions]) -> Response:
         """Send a GET request. Blocks until the head of the response is here; see ``request``."""

@@ -19,6 +19,7 @@ from aiohttp.http_exceptions import LineTooLong
 
 from ._async.exchange import Exchange
 from ._async.stream import ALL, Inbox
+from ._exceptions import LoopThreadError, SessionClosedError
 from ._models import Head, redacted_url
 
 if TYPE_CHECKING:
@@ -323,22 +324,29 @@ class StreamReader(io.RawIOBase):
         if self._waiting:
             self._refuse()
         if remote is None:
-            if self._closed:
-                raise ClientConnectionError(
-                    f"the response to {self._described()} was released before this read"
-                )
             if inbox.error is not None:
                 raise inbox.error.with_traceback(None)
+            if self._closed:
+                raise ClientConnectionError(
+                    f"the response to {self._described()} was released before its body was read"
+                )
             return
         inbox.drop_passed_ends()
         try:
             self._waiting = True
             remote.call(fill, inbox)
+        except (LoopThreadError, SessionClosedError) as exc:
+            inbox.error = inbox.error or exc  # nothing is left over there
+            raise
         finally:
             self._waiting = False
-            if inbox.eof or inbox.error is not None:
-                self._remote = None
+            self._note_end()
         inbox.join_new()
+
+    def _note_end(self) -> None:
+        """Let go of the other side if nothing more will come from there."""
+        if self._inbox.eof or self._inbox.error is not None:
+            self._remote = None
 
     def _refuse(self) -> None:
         raise RuntimeError(

@@ -10,11 +10,13 @@ their constructors belongs to the event loop.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from aiohttp import ClientConnectionError, ClientPayloadError, ClientResponse
 from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http_writer import StreamWriter
 from aiohttp.payload import Payload
 
 from . import phase
@@ -23,6 +25,8 @@ from .source import Chunk, Source, StoppedError
 
 #: Bytes handed to the transport at once: smaller chunks are joined, larger ones cut.
 _LEAST, _MOST = 2**16, 2**18
+#: Bytes handed to the transport after which we wait until it has got rid of most.
+_BATCH = 2**21
 
 
 class BodyFaultError(Exception):
@@ -66,6 +70,11 @@ class SourcePayload(Payload):
         source = self._source
         await self._begin()
         limit = self._size if content_length is None else content_length
+        write: Callable[[Chunk], Awaitable[None]] = writer.write
+        drain: Callable[[], Awaitable[None]] | None = None
+        if isinstance(writer, StreamWriter):  # and not that of an encoded part
+            # One wait for what was taken at once, and not one for each chunk of it.
+            write, drain = partial(writer.write, LIMIT=_BATCH), writer.drain
         while chunks := await self._take():
             for piece in pieces(chunks):
                 if limit is not None and len(piece) > limit - source.sent:
@@ -76,8 +85,10 @@ class SourcePayload(Payload):
                             )
                         )
                     piece = piece[: limit - source.sent]
-                await writer.write(piece)
+                await write(piece)
                 source.sent += len(piece)
+            if drain is not None:
+                await drain()
             if limit is not None and self._size is not None and source.sent >= limit:
                 return
         if limit is not None and source.sent < limit:

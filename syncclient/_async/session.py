@@ -102,6 +102,19 @@ class AsyncSession:
         self._open.add(exchange)
         return Reply(head, None), exchange
 
+    async def fetch(
+        self, method: str, url: URL, timeout: ClientTimeout, options: dict[str, Any]
+    ) -> Reply:
+        """Send a request, and wait for the whole of its response."""
+        reply, exchange = await self.request(method, url, timeout, options)
+        if exchange is None:
+            return reply
+        try:
+            return reply._replace(body=await exchange.read())
+        except BaseException:
+            exchange.abort()
+            raise
+
     async def ask_pool(self, question: Callable[[Pool], T]) -> T:
         """Return the answer of the pool of connections to ``question``."""
         return question(self._pool)

@@ -75,16 +75,14 @@ class AsyncSource:
 
     async def take(self) -> Sequence[Chunk]:
         """Wait for the next chunk."""
-        if self._dropped:
-            raise StoppedError
+        self._refuse_dropped()
         if self._iterator is None:
             self._iterator = self._data.__aiter__()
         self._running = True
         try:
             while True:
                 chunk = checked_chunk(await self._iterator.__anext__(), "the iterator")
-                if self._dropped:
-                    raise StoppedError
+                self._refuse_dropped()
                 if chunk:
                     return (chunk,)
         except StopAsyncIteration:
@@ -103,6 +101,10 @@ class AsyncSource:
         self._dropped = True
         if not self._running:
             self._close()
+
+    def _refuse_dropped(self) -> None:
+        if self._dropped:
+            raise StoppedError
 
     def _close(self) -> None:
         iterator, self._iterator = self._iterator, None
@@ -124,7 +126,7 @@ def checked_chunk(chunk: object, whose: str) -> bytes:
     if isinstance(chunk, str):
         raise TypeError(f"data: {whose} must give bytes, not str: encode it, or open it with 'rb'")
     try:
-        return bytes(memoryview(cast("bytes", chunk)))
+        return bytes(memoryview(cast("bytearray", chunk)))
     except TypeError:
         raise TypeError(
             f"data: {whose} must give bytes, not {type(chunk).__name__}; "
