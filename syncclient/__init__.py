@@ -64,6 +64,7 @@ from ._api import delete, get, head, options, patch, post, put, request
 from ._body_writer import BodyWriter
 from ._connector import BaseConnector, TCPConnector
 from ._cookies import CookieJar, DummyCookieJar
+from ._deadline import DeadlineError, timeout
 from ._exceptions import (
     BlockingCallError,
     ConnectTimeoutError,
@@ -107,6 +108,7 @@ __all__ = [
     "ConnectionTimeoutError",
     "ContentTypeError",
     "CookieJar",
+    "DeadlineError",
     "DigestAuthMiddleware",
     "DummyCookieJar",
     "Fingerprint",
@@ -161,6 +163,7 @@ __all__ = [
     "post",
     "put",
     "request",
+    "timeout",
 ]
 
 # A user who sees a class in a traceback or a pickle learns where to import it from.

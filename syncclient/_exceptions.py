@@ -12,6 +12,7 @@ below them, and only where aiohttp has none::
          └─ ClientConnectionError
              └─ ServerConnectionError
                  └─ ServerTimeoutError (TimeoutError)
+                     ├─ DeadlineError              syncclient.timeout(), see _deadline
                      ├─ TotalTimeoutError          ClientTimeout.total
                      ├─ ConnectionTimeoutError
                      │   ├─ ConnectTimeoutError    ClientTimeout.connect, .sock_connect

@@ -169,6 +169,13 @@ class SubmittedCall(Call[R]):
 
     # -- the loop thread -------------------------------------------------------------
 
+    def begin(self) -> None:
+        """Start the task, unless the future has been cancelled in the meantime."""
+        if self._future and self._future[0].cancelled():
+            self.fail(asyncio.CancelledError())
+        else:
+            super().begin()
+
     async def ask(self, function: Callable[P, A], /, *args: P.args, **kwargs: P.kwargs) -> A:
         """Run ``function`` in the call's own thread, in the context it was submitted in."""
         if self._server is None:

@@ -20,6 +20,7 @@ BOUNDARY = {"_portal", "_call", "_future", "_loop_thread", "_workers", "_fork"}
 FACE_COLUMNS = [
     {"_stream", "_payload", "_cookies", "_connector", "_resolver"},
     {"_response", "_websocket"},
+    {"_submit", "_many"},
     {"_session"},
     {"_api"},
     {"__init__"},

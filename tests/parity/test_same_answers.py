@@ -75,8 +75,14 @@ def _sent(headers: Mapping[str, str]) -> dict[str, str]:
     return dict(headers)
 
 
+def original() -> aiohttp.ClientSession:
+    # With aiodns installed the default resolver has descriptors that outlive the session.
+    connector = aiohttp.TCPConnector(resolver=aiohttp.ThreadedResolver())
+    return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+
+
 async def by_aiohttp(url: str, **options: Any) -> Answer:
-    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
+    async with original() as session:
         method = options.pop("method", "GET")
         async with session.request(method, url, **options) as response:
             body: dict[str, object] = {}
@@ -264,7 +270,7 @@ def test_errors_of_statuses_are_equal(app: AppServer) -> None:
     url = f"{app.url}/status/404?reason=Gone%20Fishing"
 
     async def theirs() -> aiohttp.ClientResponseError:
-        async with aiohttp.ClientSession() as session:
+        async with original() as session:
             with pytest.raises(aiohttp.ClientResponseError) as caught:
                 await session.get(url, raise_for_status=True)
             return caught.value
