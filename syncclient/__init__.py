@@ -75,11 +75,13 @@ from ._exceptions import (
     TotalTimeoutError,
 )
 from ._loop_thread import LoopThread
+from ._many import Request, ResponseIterator
 from ._resolver import AsyncResolver, ThreadedResolver
 from ._response import Response
 from ._session import Session
 from ._transports import NamedPipeConnector, SocksConnector, UnixConnector
 from ._types import HttpVersion10, HttpVersion11
+from ._websocket import WebSocket
 
 __all__ = [
     "AsyncResolver",
@@ -130,8 +132,10 @@ __all__ = [
     "PoolTimeoutError",
     "ReadTimeoutError",
     "RedirectClientError",
+    "Request",
     "RequestInfo",
     "Response",
+    "ResponseIterator",
     "ServerConnectionError",
     "ServerDisconnectedError",
     "ServerFingerprintMismatch",
@@ -152,6 +156,7 @@ __all__ = [
     "WSMessageTypeError",
     "WSMsgType",
     "WSServerHandshakeError",
+    "WebSocket",
     "WebSocketError",
     "delete",
     "encode_basic_auth",

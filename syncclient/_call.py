@@ -56,6 +56,7 @@ UNWIND_LIMIT = 2.0
 #: On Windows no signal wakes an untimed lock wait: the main thread waits in slices.
 _SLICE = 0.05 if sys.platform == "win32" else -1.0
 
+
 class Place(Protocol):
     """Where a call's target lives. Its methods run on the loop thread."""
 
@@ -97,13 +98,13 @@ class Call(Generic[R]):
         "_method",
         "_place",
         "_posted",
-        "run",
         "_task",
         "_timer",
         "_value",
         "_wake",
         "doing",
         "hold",
+        "run",
     )
 
     def __init__(

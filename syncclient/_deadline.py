@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from types import TracebackType
 from typing import ParamSpec, Protocol, TypeVar
@@ -121,6 +122,16 @@ def nearest() -> timeout | None:
             found = block
         block = block._outer
     return found
+
+
+@contextmanager
+def no_deadline() -> Iterator[None]:
+    """Make calls that no deadline cuts short: those that clean up, also after its end."""
+    token = _innermost.set(None)
+    try:
+        yield
+    finally:
+        _innermost.reset(token)
 
 
 class Activity(Protocol):

@@ -23,7 +23,8 @@ below them, and only where aiohttp has none::
 
 from __future__ import annotations
 
-from typing import Any
+import copy
+from typing import Any, TypeVar
 
 from aiohttp import (
     ClientError,
@@ -31,6 +32,8 @@ from aiohttp import (
     ServerTimeoutError,
     SocketTimeoutError,
 )
+
+E = TypeVar("E", bound=BaseException)
 
 
 class SessionClosedError(ClientError, RuntimeError):
@@ -107,3 +110,18 @@ class ReadTimeoutError(TimeoutDetails, SocketTimeoutError):
     """The server sent nothing for ``ClientTimeout.sock_read`` seconds."""
 
     limit_name = "timeout.sock_read"
+
+
+def spare(error: E) -> E:
+    """Return a copy of ``error``, without its traceback, to keep for whoever asks later.
+
+    An object that keeps the very error its methods raise is part of a reference cycle:
+    the traceback holds their frames, and these hold the object. So it keeps a spare one,
+    and raises a spare one of that.
+    """
+    try:
+        twin = copy.copy(error)
+    except Exception:  # a user's class, perhaps, that only its own code can make
+        return error
+    twin.__cause__, twin.__suppress_context__ = error.__cause__, error.__suppress_context__
+    return twin

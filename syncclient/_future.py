@@ -55,12 +55,13 @@ class CallFuture(Future[R]):
     def __init__(self, call: SubmittedCall[R]) -> None:
         super().__init__()
         self._call = call
+        self._callbacks: list[Callable[[Future[R]], object]] = []
 
     def cancel(self) -> bool:
         """Cancel the request, unless it is done already. Any thread; does not block."""
         cancelled = super().cancel()
         if cancelled:
-            self._call.run.post(self._call.cancel, None)
+            self._call.run.post(self._call.withdraw)
         return cancelled
 
     def result(self, timeout: float | None = None) -> R:
@@ -104,18 +105,21 @@ class CallFuture(Future[R]):
 
     def _off_the_loop(self, fn: Callable[[Future[R]], object], future: Future[R]) -> None:
         run = self._call.run
-        if run.on_loop_thread() and not run.loop.is_closed():
-            # Nobody awaits this; _call_back tells what goes wrong.
-            _ = run.loop.run_in_executor(None, _call_back, fn, future)
-        else:
+        if not run.on_loop_thread() or run.loop.is_closed():
             fn(future)
+            return
+        self._callbacks.append(fn)
+        if len(self._callbacks) == 1:
+            # By then they are all there: one worker runs them, in their order.
+            run.loop.call_soon(run.loop.run_in_executor, None, self._call_back)
 
-
-def _call_back(fn: Callable[[Future[R]], object], future: Future[R]) -> None:
-    try:
-        fn(future)
-    except Exception:  # as concurrent.futures does it: there is nobody to raise it to
-        _logger.exception("exception calling callback for %r", future)
+    def _call_back(self) -> None:
+        for fn in self._callbacks:
+            try:
+                fn(self)
+            except Exception:  # as concurrent.futures does it: there is nobody to raise it to
+                _logger.exception("exception calling callback for %r", self)
+        self._callbacks.clear()
 
 
 class Submission(Protocol[R_contra]):
@@ -139,7 +143,15 @@ class SubmittedCall(Call[R]):
     was lent; but a callback that is still running then, and may block, is not waited for.
     """
 
-    __slots__ = ("_busy", "_context", "_explained", "_future", "_server", "_submission")
+    __slots__ = (
+        "_busy",
+        "_context",
+        "_explained",
+        "_future",
+        "_server",
+        "_submission",
+        "_withdrawn",
+    )
 
     def __init__(
         self,
@@ -159,6 +171,7 @@ class SubmittedCall(Call[R]):
         self._context: contextvars.Context | None = None
         #: Whether a callback is running. Written by the serving thread.
         self._busy = False
+        self._withdrawn = False
 
     def submit(self) -> CallFuture[R]:
         """Cross, and return the future of the result at once."""
@@ -175,6 +188,12 @@ class SubmittedCall(Call[R]):
             self.fail(asyncio.CancelledError())
         else:
             super().begin()
+
+    def withdraw(self) -> None:
+        """Cancel, for the future has been cancelled: once, or it would disturb the unwinding."""
+        if not self._withdrawn:
+            self._withdrawn = True
+            self.cancel(None)
 
     async def ask(self, function: Callable[P, A], /, *args: P.args, **kwargs: P.kwargs) -> A:
         """Run ``function`` in the call's own thread, in the context it was submitted in."""

@@ -26,8 +26,9 @@ from ._piped import ContentSource
 from ._pull import BufferReader, CallerSource, FileReader, IterableReader, Readable, Reader
 from ._stream import StreamReader
 
-#: Bytes above which data is sent piece by piece, so that the loop can do other things too.
-_LARGE = 2**20
+#: Bytes above which data is sent piece by piece, so that the loop can do other things too,
+#: and an early reply is heard.
+_LARGE = 2**16
 
 #: What aiohttp's client takes as a body: bytes that are sent as they are, or a payload.
 EngineBody: TypeAlias = "bytes | Payload"

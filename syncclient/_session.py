@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
 
-from aiohttp import ClientTimeout, HttpVersion, HttpVersion11, TraceConfig, hdrs
+from aiohttp import ClientTimeout, ClientWSTimeout, HttpVersion, HttpVersion11, TraceConfig, hdrs
 from aiohttp.client_middlewares import ClientMiddlewareType
 from multidict import CIMultiDict, istr
 from yarl import URL
@@ -18,11 +18,13 @@ from yarl import URL
 from . import _fork as _fork  # installs the fork and exit hooks
 from ._async.connector import Pool
 from ._async.session import AsyncSession
-from ._checks import UNSET, Unset
+from ._async.websocket import BUFFER_BYTES, BUFFER_MESSAGES
+from ._checks import UNSET, Unset, count
 from ._connector import BaseConnector
 from ._cookies import BaseCookieJar, CookieJar
 from ._exceptions import SessionClosedError
 from ._loop_thread import LoopThread, default_loop_thread, refuse_patched_threads
+from ._many import RequestLike, ResponseIterator, check_requests
 from ._models import redacted_url
 from ._portal import Portal
 from ._request import (
@@ -38,6 +40,7 @@ from ._response import CharsetResolver, Response, call_site, check_status
 from ._submit import submit
 from ._transports import check_connector, proxy_url
 from ._types import JSONEncoder, LooseCookies, LooseHeaders, StrOrURL, Timeout
+from ._websocket import WebSocket, WebSocketOptions, connect
 
 if TYPE_CHECKING:
     from typing_extensions import Never, Self, Unpack
@@ -279,6 +282,85 @@ class Session:
         prepared = self._defaults.prepare(method, url, options)
         return submit(self._portal, prepared, self._charset_resolver, stream=stream)
 
+    @overload
+    def map(
+        self,
+        requests: Iterable[RequestLike],
+        *,
+        method: str = ...,
+        concurrency: int = ...,
+        ordered: bool = ...,
+        return_exceptions: Literal[False] = ...,
+        **options: Unpack[RequestOptions],
+    ) -> ResponseIterator[Response]: ...
+
+    @overload
+    def map(
+        self,
+        requests: Iterable[RequestLike],
+        *,
+        method: str = ...,
+        concurrency: int = ...,
+        ordered: bool = ...,
+        return_exceptions: bool,
+        **options: Unpack[RequestOptions],
+    ) -> ResponseIterator[Response | Exception]: ...
+
+    def map(
+        self,
+        requests: Iterable[RequestLike],
+        *,
+        method: str = hdrs.METH_GET,
+        concurrency: int = 100,
+        ordered: bool = True,
+        return_exceptions: bool = False,
+        **options: Unpack[RequestOptions],
+    ) -> ResponseIterator[Any]:
+        """Send many requests at a time, and iterate over their responses, read whole.
+
+        All from one thread, which may iterate over any number of requests: the iterable is
+        pulled from in this thread, as the responses are taken, and not before the first one
+        is. What has ended waits until it is taken; once twice ``concurrency`` requests are
+        under way or waiting, no more are begun. Generators as bodies, and functions for
+        ``raise_for_status``, run in the iterating thread as well.
+
+        The iterator is a context manager. Leave its block, or close it, where the iteration
+        may end early: that cancels what is left and waits until it has unwound. An error
+        does the same.
+
+        Args:
+            requests: any iterable of URLs, of (method, URL) pairs, of mappings with a
+                ``"url"`` and perhaps a ``"method"``, a ``"tag"`` and keywords of
+                ``request``, or of Request objects. A tag is what the response, or the
+                error, has as its ``tag``.
+            method: of the requests that have none of their own.
+            concurrency: how many requests are in flight at a time. The connector has a
+                limit of its own: for more than 100 make it
+                ``TCPConnector(limit=concurrency)``.
+            ordered: whether responses come in the order of the requests, or as they end.
+            return_exceptions: whether an error is yielded in its place instead of raised,
+                and the rest goes on.
+            options: the keywords of ``request``, for every request that does not have
+                them itself.
+
+        Raises:
+            TypeError, ValueError: an argument is wrong. What is wrong with one of the
+                requests is its own error, which names its index.
+        """
+        check_requests(requests, options)
+        return ResponseIterator(
+            self._portal,
+            self._defaults,
+            self._charset_resolver,
+            requests,
+            method,
+            count("concurrency", concurrency, least=1),
+            ordered,
+            return_exceptions,
+            options,
+            owner=self,
+        )
+
     def get(self, url: StrOrURL, **options: Unpack[RequestOptions]) -> Response:
         """Send a GET request. Blocks until the head of the response is here; see ``request``."""
         return self.request(hdrs.METH_GET, url, **options)
@@ -307,6 +389,59 @@ class Session:
     def delete(self, url: StrOrURL, **options: Unpack[RequestOptions]) -> Response:
         """Send a DELETE request. Blocks until the head of the response is here; see ``request``."""
         return self.request(hdrs.METH_DELETE, url, **options)
+
+    def ws_connect(
+        self,
+        url: StrOrURL,
+        *,
+        timeout: ClientWSTimeout | float | None = None,
+        receive_timeout: float | None = None,
+        buffer_messages: int = BUFFER_MESSAGES,
+        buffer_bytes: int = BUFFER_BYTES,
+        **options: Unpack[WebSocketOptions],
+    ) -> WebSocket:
+        """Open a WebSocket. Blocks through the handshake; any thread but the loop thread.
+
+        Args:
+            url: ``ws://``, ``wss://``, ``http://`` or ``https://``, or relative to the
+                session's ``base_url``.
+            method: of the handshake.
+            protocols: subprotocols to offer, the preferred one first.
+            timeout: ``ClientWSTimeout(ws_receive=..., ws_close=...)``: seconds that a
+                ``receive()`` may wait, None for ever, and that a ``close()`` may take. A
+                number is the deprecated spelling of ``ws_close``.
+            receive_timeout: deprecated spelling of ``ws_receive``.
+            buffer_messages: messages to receive ahead of ``receive()``; above that, and
+                above ``buffer_bytes``, the network pushes back on the server.
+            buffer_bytes: bytes to receive ahead.
+            autoclose: whether to answer a close of the server's by itself.
+            autoping: whether to answer pings by itself.
+            heartbeat: seconds after which to ping a silent server, and to close the
+                connection if half that time later there is no pong. None never pings.
+            origin: the Origin header.
+            compress: window bits of permessage-deflate, 9 to 15; 0 does not compress.
+            max_msg_size: bytes a message may have, 0 for no limit; a longer one closes the
+                WebSocket with 1009.
+            decode_text: False delivers text messages as bytes.
+            auth, headers, params, proxy, proxy_auth, proxy_headers, server_hostname, ssl,
+            verify_ssl, fingerprint, ssl_context: as ``request`` has them.
+
+        Raises:
+            WSServerHandshakeError: the server did not accept; it has status and headers.
+            ClientError: the connection failed; the subclass says how.
+
+        Source: aiohttp.ClientSession.ws_connect.
+        """
+        return connect(
+            self._portal,
+            self._defaults,
+            url,
+            options,
+            timeout=timeout,
+            receive_timeout=receive_timeout,
+            buffer_messages=buffer_messages,
+            buffer_bytes=buffer_bytes,
+        )
 
     # -- closing ---------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from aiohttp.http_exceptions import LineTooLong
 
 from ._async.exchange import Exchange
 from ._async.stream import ALL, Inbox
-from ._exceptions import LoopThreadError, SessionClosedError
+from ._exceptions import LoopThreadError, SessionClosedError, spare
 from ._models import Head, redacted_url
 
 if TYPE_CHECKING:
@@ -325,7 +325,7 @@ class StreamReader(io.RawIOBase):
             self._refuse()
         if remote is None:
             if inbox.error is not None:
-                raise inbox.error.with_traceback(None)
+                raise spare(inbox.error)
             if self._closed:
                 raise ClientConnectionError(
                     f"the response to {self._described()} was released before its body was read"
@@ -336,7 +336,7 @@ class StreamReader(io.RawIOBase):
             self._waiting = True
             remote.call(fill, inbox)
         except (LoopThreadError, SessionClosedError) as exc:
-            inbox.error = inbox.error or exc  # nothing is left over there
+            inbox.error = inbox.error or spare(exc)  # nothing is left over there
             raise
         finally:
             self._waiting = False

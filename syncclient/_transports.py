@@ -195,7 +195,7 @@ def split_unix_url(url: StrOrURL) -> tuple[str, URL] | None:
         aiohttp.InvalidURL: It names no path.
     """
     # Every request passes here, so the usual ones leave first.
-    if "+unix" not in (url[:9] if isinstance(url, str) else url.scheme):
+    if "+unix" not in (url[:9] if isinstance(url, str) else getattr(url, "scheme", "")):
         return None
     text = str(url)
     scheme, plus, rest = text.partition("+unix://")

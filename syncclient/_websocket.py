@@ -10,9 +10,9 @@ from __future__ import annotations
 import json
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from aiohttp import (
     ClientConnectionResetError,
@@ -27,13 +27,19 @@ from ._async import websocket as core
 from ._async.websocket import AsyncWebSocket, Opened
 from ._async.ws_inbox import CLOSED_MESSAGE
 from ._exceptions import LoopThreadError, SessionClosedError
+from ._request import RequestOptions
 
 if TYPE_CHECKING:
-    from typing_extensions import Self, Unpack
+    from ssl import SSLContext
 
-    from ._async.websocket import ConnectOptions, Host
+    from aiohttp.typedefs import Query
+    from typing_extensions import Self
+
+    from ._async.session import AsyncSession
     from ._portal import Portal, Remote
-    from ._types import StrOrURL
+    from ._request import Auth, Defaults
+    from ._tls import SSLArgument
+    from ._types import LooseHeaders, StrOrURL
 
 #: What can be sent as bytes.
 Buffer = bytes | bytearray | memoryview
@@ -44,31 +50,72 @@ _CONTROL_LIMIT = 125
 _ENDS = (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED)
 
 
+class WebSocketOptions(TypedDict, total=False):
+    """The keywords of ``Session.ws_connect``, which says what each one means."""
+
+    method: str
+    protocols: Iterable[str]
+    autoclose: bool
+    autoping: bool
+    heartbeat: float | None
+    auth: Auth
+    origin: str | None
+    params: Query
+    headers: LooseHeaders | None
+    proxy: StrOrURL | None
+    proxy_auth: Auth
+    ssl: SSLArgument
+    verify_ssl: bool | None
+    fingerprint: bytes | None
+    ssl_context: SSLContext | None
+    server_hostname: str | None
+    proxy_headers: LooseHeaders | None
+    compress: int
+    max_msg_size: int
+    decode_text: bool
+
+
+#: Those of them that a request has as well, and that are made ready in the same way.
+_OF_A_REQUEST = frozenset(WebSocketOptions.__annotations__) & frozenset(
+    RequestOptions.__annotations__
+) - {"compress"}
+
+
 def connect(
-    portal: Portal[Host],
+    portal: Portal[AsyncSession],
+    defaults: Defaults,
     url: StrOrURL,
+    options: WebSocketOptions,
     *,
     timeout: ClientWSTimeout | float | None = None,
     receive_timeout: float | None = None,
     buffer_messages: int = core.BUFFER_MESSAGES,
     buffer_bytes: int = core.BUFFER_BYTES,
-    **options: Unpack[ConnectOptions],
 ) -> WebSocket:
     """Open a WebSocket: the inside of ``Session.ws_connect``. Blocks through the handshake.
 
-    ``timeout`` None stands for aiohttp's default. The options are aiohttp's, under their
-    names; one that is not given is left to aiohttp.
+    ``timeout`` None stands for aiohttp's default. An option that is not given is left to
+    aiohttp.
     """
+    given: dict[str, Any] = dict(options)
+    for name in given:
+        if name not in WebSocketOptions.__annotations__:
+            raise TypeError(f"ws_connect takes no keyword {name!r}")
+    common = {name: given.pop(name) for name in _OF_A_REQUEST & given.keys()}
+    prepared = defaults.prepare(given.get("method", "GET"), url, cast(RequestOptions, common))
+    _, target, _, engine = prepared.crossing
     if buffer_messages < 1 or buffer_bytes < 1:
         raise ValueError("buffer_messages and buffer_bytes must be at least 1")
     limits = _limits(timeout, receive_timeout)
     opened, remote = portal.open(
         core.connect,
-        url,
+        target,
         timeout=limits,
         buffer_messages=buffer_messages,
         buffer_bytes=buffer_bytes,
-        **options,
+        over=engine.pop("unix_socket", None),
+        **engine,
+        **given,
     )
     assert remote is not None
     # To aiohttp, too, a receive timeout of 0 is none.

@@ -20,6 +20,7 @@ from aiohttp.http_writer import StreamWriter
 from aiohttp.payload import Payload
 
 from . import phase
+from .last_words import Ear, LastWords
 from .phase import Phase, Progress
 from .source import Chunk, Source, StoppedError
 
@@ -70,6 +71,7 @@ class SourcePayload(Payload):
         source = self._source
         await self._begin()
         limit = self._size if content_length is None else content_length
+        ear = Ear(writer)
         write: Callable[[Chunk], Awaitable[None]] = writer.write
         drain: Callable[[], Awaitable[None]] | None = None
         if isinstance(writer, StreamWriter):  # and not that of an encoded part
@@ -85,6 +87,7 @@ class SourcePayload(Payload):
                             )
                         )
                     piece = piece[: limit - source.sent]
+                await ear.listen()
                 await write(piece)
                 source.sent += len(piece)
             if drain is not None:
@@ -188,6 +191,8 @@ class Body(Payload):
         self._sources = sources
         self._attempt: _Attempt | None = None
         self._response: ClientResponse | None = None
+        self._answered = False
+        self._last_words: LastWords | None = None
         #: What the user's code raised while the body was sent.
         self.fault: Exception | None = None
 
@@ -231,8 +236,11 @@ class Body(Payload):
         attempt = self._attempt = _Attempt()
         progress = phase.progress.get() or Progress()
         progress.phase = Phase.SEND
+        self._listen(writer)
+        whole = False
         try:
             await self._inner.write_with_length(writer, content_length)
+            whole = True
         except (StoppedError, ConnectionError):
             # The connection is gone, or we were told to stop. The side that reads has the
             # last word: it may hold a reply that explains it (413, 401). Returning would
@@ -243,11 +251,15 @@ class Body(Payload):
             self.fault = exc.error if isinstance(exc, BodyFaultError) else exc
             raise
         finally:
+            if not whole:
+                _abort(writer)
             if progress.phase is Phase.SEND:
                 progress.phase = Phase.HEAD
             attempt.end()
             if self._attempt is attempt:
                 self._attempt = None
+            if self._answered:
+                self._listen(None)
             self._after_return()
 
     async def sent(self, request: Awaitable[ClientResponse], progress: Progress) -> ClientResponse:
@@ -278,8 +290,20 @@ class Body(Payload):
                 response.close()
             self._stop(exc if isinstance(exc, Exception) else None)
             raise
+        finally:
+            self._answered = True
+            if self._attempt is None:
+                self._listen(None)
         self._response = response
         return response
+
+    def _listen(self, writer: AbstractStreamWriter | None) -> None:
+        """Listen for last words while the body is sent, until the response is here."""
+        before, self._last_words = self._last_words, None
+        if before is not None:
+            before.close()
+        if isinstance(writer, StreamWriter):
+            self._last_words = LastWords(writer.protocol)
 
     def _stop(self, reason: Exception | None) -> None:
         if self._attempt is not None:
@@ -296,6 +320,13 @@ class Body(Payload):
         if self.fault is not None:
             response.content.set_exception(self.fault)
             response.close()
+
+
+def _abort(writer: AbstractStreamWriter) -> None:
+    """Drop the connection: closing it would first wait for what is still to be written."""
+    transport = writer.transport if isinstance(writer, StreamWriter) else None
+    if transport is not None:
+        transport.abort()
 
 
 async def _within(over: asyncio.Future[None], progress: Progress) -> None:

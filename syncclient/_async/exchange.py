@@ -7,7 +7,9 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from aiohttp import ClientConnectionError, ClientPayloadError, ClientResponse, StreamReader
+from aiohttp.http_exceptions import HttpProcessingError
 
+from .._exceptions import spare
 from .errors import explained
 from .phase import Phase, Progress
 from .stream import ALL, Inbox
@@ -40,6 +42,7 @@ class Exchange:
 
     __slots__ = (
         "_busy",
+        "_closed",
         "_forget",
         "_max_body",
         "_over",
@@ -69,6 +72,9 @@ class Exchange:
         progress.phase = Phase.BODY
         #: Whether all of it has been handed over, or given up.
         self.done = False
+        #: Done when the connection is.
+        self._closed: asyncio.Future[None] | None = None
+        self._watch()
 
     async def fill(self, inbox: Inbox, least: int = 1, *, to_chunk_end: bool = False) -> None:
         """Put all that is here into ``inbox``, once there are ``least`` bytes or the end.
@@ -186,10 +192,43 @@ class Exchange:
                 return  # too many: the next fill says so
 
     def _break(self, exc: Exception, inbox: Inbox) -> None:
+        if isinstance(exc, HttpProcessingError):
+            malformed = ClientPayloadError(f"the body is malformed: {exc.message}")
+            malformed.__cause__ = exc
+            exc = malformed
         error = explained(exc, self._progress)
-        inbox.error = error
+        inbox.error = spare(error)
         self.abort()
         raise error from (exc if error is not exc else exc.__cause__)
+
+    def _watch(self) -> None:
+        """See to it that the end of the connection is the end of the body.
+
+        aiohttp forgets to tell the body's reader when its C parser finds the chunked coding
+        malformed: whoever waits for more would wait for ever.
+        """
+        connection = self.response.connection
+        protocol = None if connection is None else connection.protocol
+        if protocol is None:
+            return
+        self._closed = protocol.closed
+        if self._closed is None:
+            self._lost()
+        else:
+            self._closed.remove_done_callback(_retrieve)
+            self._closed.add_done_callback(_retrieve)
+            self._closed.add_done_callback(self._lost)
+
+    def _lost(self, _closed: asyncio.Future[None] | None = None) -> None:
+        content, connection = self.response.content, self.response.connection
+        if content.is_eof() or content.exception() is not None:
+            return
+        protocol = None if connection is None else connection.protocol
+        fault = None if protocol is None else protocol.exception()
+        if isinstance(fault, HttpProcessingError):
+            content.set_exception(fault)
+        else:
+            content.set_exception(ClientPayloadError("the connection was lost"))
 
     def abandon(self) -> None:
         """Release the response now. A connection with unread data on it is closed."""
@@ -209,7 +248,16 @@ class Exchange:
 
     def _end(self) -> None:
         self.done = True
+        if self._closed is not None:
+            # It lives as long as the connection, and others come to wait for it.
+            self._closed.remove_done_callback(self._lost)
         self._forget(self)
+
+
+def _retrieve(closed: asyncio.Future[None]) -> None:
+    """Keep asyncio from complaining of an error that nobody has asked for."""
+    if not closed.cancelled():
+        closed.exception()
 
 
 async def _burst(content: StreamReader) -> None:

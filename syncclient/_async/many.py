@@ -5,22 +5,32 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Generic, Protocol, TypeVar
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Generic, Protocol, TypeVar
 
 from .._deadline import Activity, activity
 
 S = TypeVar("S")
 T = TypeVar("T")
 
+#: Seconds that cancelled requests have to unwind.
+_UNWIND_LIMIT = 2.0
+
 
 class Relay(Activity, Protocol):
     """Brings callbacks of the requests to whoever comes for their results."""
+
+    #: How many callbacks wait for somebody to come.
+    waiting: int
 
     def __enter__(self) -> None:
         """The running task takes callbacks from here on."""
 
     def __exit__(self, *exc_info: object) -> None:
         """It takes no more."""
+
+    def carry(self, error: BaseException) -> None:
+        """Make ``error`` ready to be taken away as a result."""
 
 
 class AsyncMany(Generic[S, T]):
@@ -29,48 +39,79 @@ class AsyncMany(Generic[S, T]):
     Args:
         fetch: makes one request and returns its result.
         concurrency: how many may be in flight.
-        relay: where the callbacks of the requests go.
+        relay: where the callbacks of the requests go, if they have any.
+        forget: called once, when nothing is under way any more, nor ever will be.
     """
 
-    def __init__(self, fetch: Callable[[S], Awaitable[T]], concurrency: int, relay: Relay) -> None:
+    def __init__(
+        self,
+        fetch: Callable[[S], Awaitable[T]],
+        concurrency: int,
+        *,
+        relay: Relay | None = None,
+        forget: Callable[[AsyncMany[Any, Any]], None] | None = None,
+    ) -> None:
         self._fetch = fetch
         self._concurrency = concurrency
         self._relay = relay
+        self._forget = forget
         self._pending: deque[tuple[int, S]] = deque()
         self._workers: set[asyncio.Task[None]] = set()
-        self._ready: dict[int, T | Exception] = {}
+        self._ready: dict[int, T | BaseException] = {}
         self._wanted: int | None = None
         self._waiter: asyncio.Future[None] | None = None
         #: Whether it has been closed or abandoned.
         self.done = False
 
+    def __str__(self) -> str:
+        some = "" if self._relay is None else f", such as {self._relay.doing}"
+        return f"waiting for the results of {len(self._workers)} requests{some}"
+
     async def exchange(
         self, requests: Sequence[tuple[int, S]], *, wait: bool, wanted: int | None
-    ) -> dict[int, T | Exception]:
+    ) -> dict[int, T | BaseException]:
         """Take on numbered requests, and return all results that are ready, by number.
+
+        One task at a time. Returns nothing once this is closed.
 
         Args:
             requests: what to begin as soon as there is room.
             wait: whether to wait for a result if none is ready.
             wanted: the number whose result to wait for; None waits for any.
         """
-        with self._relay:
-            self._pending.extend(requests)
-            while self._pending and len(self._workers) < self._concurrency:
-                # One worker for each slot, not one task for each request: it goes on to
-                # the next request by itself.
-                worker = asyncio.ensure_future(self._work(*self._pending.popleft()))
-                self._workers.add(worker)
-                worker.add_done_callback(self._workers.discard)
-            while wait and not self._enough(wanted):
-                self._wanted = wanted
-                self._waiter = asyncio.get_running_loop().create_future()
-                try:
-                    await self._waiter
-                finally:
-                    self._waiter = None
+        current = activity.get()
+        if current is not None:
+            current.doing = self
+        relay = self._relay
+        taking: AbstractContextManager[None] = nullcontext() if relay is None else relay
+        with taking:
+            self._begin(requests)
+            if wait:
+                await self._until(wanted)
+            elif relay is not None and relay.waiting:
+                await asyncio.sleep(0)  # they have been told of us, and now they ask
         ready, self._ready = self._ready, {}
         return ready
+
+    def _begin(self, requests: Sequence[tuple[int, S]]) -> None:
+        if self.done:
+            return
+        self._pending.extend(requests)
+        while self._pending and len(self._workers) < self._concurrency:
+            # One worker for each slot, not one task for each request: it goes on to
+            # the next request by itself.
+            worker = asyncio.ensure_future(self._work(*self._pending.popleft()))
+            self._workers.add(worker)
+            worker.add_done_callback(self._workers.discard)
+
+    async def _until(self, wanted: int | None) -> None:
+        while not self.done and not self._enough(wanted):
+            self._wanted = wanted
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
 
     def _enough(self, wanted: int | None) -> bool:
         return bool(self._ready) if wanted is None else wanted in self._ready
@@ -80,26 +121,46 @@ class AsyncMany(Generic[S, T]):
         while True:
             try:
                 self._ready[number] = await self._fetch(request)
-            except Exception as exc:
-                self._ready[number] = exc
-            waiter = self._waiter
-            if waiter is not None and not waiter.done() and self._enough(self._wanted):
-                waiter.set_result(None)
+            except BaseException as exc:
+                if self.done:  # cancelled
+                    return
+                # SystemExit and the like, too: they are meant for who made the request.
+                self._ready[number] = self._carried(exc)
+            if self._enough(self._wanted):
+                self._wake()
             if not self._pending:
                 return
             number, request = self._pending.popleft()
 
+    def _carried(self, error: BaseException) -> BaseException:
+        if self._relay is not None:
+            # This frame runs on; without the entry for it the others can be cleared.
+            traceback = error.__traceback__
+            error.__traceback__ = None if traceback is None else traceback.tb_next
+            self._relay.carry(error)
+        return error
+
+    def _wake(self) -> None:
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
     def abandon(self) -> None:
         """Cancel what is left, without waiting."""
+        if self.done:
+            return
         self.done = True
         self._pending.clear()
         self._ready.clear()
         for worker in self._workers:
             worker.cancel()
+        self._wake()
+        if self._forget is not None:
+            self._forget(self)
 
     async def aclose(self) -> None:
-        """Cancel what is left, and wait for it to unwind."""
+        """Cancel what is left, and wait for it to unwind, some seconds at most."""
         workers = list(self._workers)
         self.abandon()
         if workers:
-            await asyncio.wait(workers)
+            await asyncio.wait(workers, timeout=_UNWIND_LIMIT)

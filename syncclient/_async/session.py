@@ -20,6 +20,7 @@ from .environment import Environment
 from .errors import explained
 from .exchange import Exchange
 from .head import head_of
+from .many import AsyncMany, Relay
 from .tcp import TCPPool, unix_socket
 from .whole import watch
 
@@ -114,6 +115,16 @@ class AsyncSession:
         except BaseException:
             exchange.abort()
             raise
+
+    async def many(
+        self, concurrency: int, relay: Relay | None = None
+    ) -> AsyncMany[tuple[str, URL, ClientTimeout, dict[str, Any]], Reply]:
+        """Return the means to have many requests under way, closed with the session."""
+        many: AsyncMany[tuple[str, URL, ClientTimeout, dict[str, Any]], Reply] = AsyncMany(
+            lambda request: self.fetch(*request), concurrency, relay=relay, forget=self.forget
+        )
+        self.adopt(many)
+        return many
 
     async def ask_pool(self, question: Callable[[Pool], T]) -> T:
         """Return the answer of the pool of connections to ``question``."""

@@ -29,14 +29,15 @@ from yarl import URL
 from .._deadline import activity
 from . import phase
 from .errors import explained
+from .tcp import unix_socket
 from .ws_engine import bare, excuse_silence, lost_of, start, stop_excusing, transport_of
 from .ws_inbox import CLOSED_MESSAGE, Inbox
 
 if TYPE_CHECKING:
     from ssl import SSLContext
 
-    from aiohttp import BasicAuth, Fingerprint
-    from aiohttp.typedefs import LooseHeaders, Query, StrOrURL
+    from aiohttp import Fingerprint
+    from aiohttp.typedefs import LooseHeaders, StrOrURL
     from typing_extensions import Unpack
 
     from .ws_engine import Engine
@@ -58,23 +59,17 @@ LINGER = 1.0
 
 
 class ConnectOptions(TypedDict, total=False):
-    """What ``ClientSession.ws_connect`` takes, but for the URL and the timeouts."""
+    """What ``ClientSession.ws_connect`` takes, made ready; but for the URL and the timeouts."""
 
     method: str
     protocols: Iterable[str]
     autoclose: bool
     autoping: bool
     heartbeat: float | None
-    auth: BasicAuth | None
     origin: str | None
-    params: Query
     headers: LooseHeaders | None
     proxy: StrOrURL | None
-    proxy_auth: BasicAuth | None
     ssl: SSLContext | bool | Fingerprint
-    verify_ssl: bool | None
-    fingerprint: bytes | None
-    ssl_context: SSLContext | None
     server_hostname: str | None
     proxy_headers: LooseHeaders | None
     compress: int
@@ -123,16 +118,19 @@ async def connect(
     timeout: ClientWSTimeout,
     buffer_messages: int = BUFFER_MESSAGES,
     buffer_bytes: int = BUFFER_BYTES,
+    over: str | None = None,
     **options: Unpack[ConnectOptions],
 ) -> tuple[Opened, AsyncWebSocket]:
     """Open a WebSocket in the session of ``host``, which closes it when it closes itself.
 
     ``timeout.ws_receive`` has no say here: it is a limit for readers, and to aiohttp
-    it would be one for the pump.
+    it would be one for the pump. ``over`` is the path of a Unix socket to go over.
     """
     limit = timeout.ws_close or CLOSE_TIMEOUT
     progress = phase.Progress(options.get("method", "GET"), URL(url), host.http.timeout)
     phase.begin(progress)
+    if over is not None:
+        unix_socket.set(over)
     try:
         ws = await host.http.ws_connect(
             url, timeout=ClientWSTimeout(ws_receive=None, ws_close=limit), **options

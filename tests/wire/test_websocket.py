@@ -312,6 +312,8 @@ def test_a_second_reader_is_refused_at_once(
     assert first.result(WAIT) == "for the first"
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(180)  # with -X dev each of the calls leaves a record of its stack
 def test_many_senders_and_one_reader(session: syncclient.Session, app: AppServer) -> None:
     """32 threads send 100,000 messages on one socket: none is lost, mixed or out of its order."""
     senders, each = 32, 3125
