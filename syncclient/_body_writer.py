@@ -50,6 +50,9 @@ class BodyWriter(io.BufferedIOBase):
     The response is there as soon as its head is, even while the body is still written.
     """
 
+    #: It has none; but the type of ``io.TextIOWrapper`` wants its buffer to have a name.
+    name = ""
+
     def __init__(self) -> None:
         super().__init__()
         self._pipe = Pipe()
@@ -188,6 +191,7 @@ class Pipe:
         self._taken = 0
         self._chunks: deque[Chunk] = deque()
         self._error: Exception | None = None
+        self._stopped = False
         self._dropped: Exception | None = None
         self._waiter: Waiter | None = None
         self._gates: deque[LockType] = deque()
@@ -255,7 +259,7 @@ class Pipe:
         """Return what has been written; wait for it only where there is nothing."""
         self._loop_thread = threading.get_ident()
         while True:
-            if self._dropped is not None:
+            if self._stopped:
                 raise StoppedError
             ended = self.ended
             taken = [self._chunks.popleft() for _ in range(len(self._chunks))]
@@ -268,7 +272,7 @@ class Pipe:
                     raise self._error
                 return ()
             waiter = self._waiter = Waiter()
-            if not self._chunks and not self.ended:
+            if not self._chunks and not self.ended and not self._stopped:
                 await waiter.wait()
             self._waiter = None
 
@@ -277,12 +281,16 @@ class Pipe:
         raise NotImplementedError
 
     def drop(self, reason: Exception | None) -> None:
-        """Take no more; ``reason`` is what the next write raises. Also after the call."""
-        if self._dropped is None:
-            self._dropped = reason or ClientConnectionError("the request took no more of the body")
+        """Take no more; ``reason`` is what the next write raises. Also after the call.
+
+        Without a reason, which ``close`` has then, writers wait for it.
+        """
+        self._stopped = True
+        if self._dropped is None and reason is not None:
+            self._dropped = reason
             self._chunks.clear()
             self._open_gates()
-            self._wake()
+        self._wake()
 
     def _open_gates(self) -> None:
         while self._gates:

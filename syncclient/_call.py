@@ -225,19 +225,22 @@ class Call(Generic[R]):
             if self._deadline is not None:
                 self._set_timer(self._deadline)
             main = self._main(method(target, *self._args, **self._kwargs))
+            # An error that comes now holds this frame, as the one that _main was called
+            # from: nothing of the engine's may be left in it.
+            del target, method, place
             if sys.version_info >= (3, 12):
                 # Runs up to its first suspension here and now. Without that, every
                 # call costs one more iteration of the loop.
                 task = asyncio.Task(main, loop=run.loop, name=_TASK_NAME, eager_start=True)
             else:
                 task = asyncio.Task(main, loop=run.loop, name=_TASK_NAME)
+            if not self._done:
+                self._task = task
+            del main, task
         except BaseException as exc:
             # SystemExit too: what a user's code raises goes to its caller, and does
             # not end the loop for all the others.
             self._finish(exc)
-        else:
-            if not self._done:
-                self._task = task
 
     async def _main(self, awaitable: Awaitable[Any]) -> None:
         # As a value, not as the task's own result: a StopIteration could not travel

@@ -8,13 +8,13 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-from aiohttp import ClientError, ClientTimeout, InvalidURL
+from aiohttp import ClientError, InvalidURL
 from yarl import URL
 
-from ._async.many import AsyncMany
-from ._async.session import AsyncSession
+from ._async.many import AsyncMany, Feed
+from ._async.session import AsyncSession, Crossing
 from ._deadline import no_deadline
 from ._exceptions import LoopThreadError, SessionClosedError
 from ._future import Relay
@@ -64,59 +64,11 @@ class Request:
 #: What the iterable given to ``Session.map`` may yield.
 RequestLike = StrOrURL | tuple[str, StrOrURL] | Mapping[str, Any] | Request
 
-_Crossing = tuple[str, URL, ClientTimeout, dict[str, Any]]
 Outcome = Reply | BaseException
 
 
-class _Asked(NamedTuple):
-    """A request that has been taken from the iterable."""
-
-    #: None where it could not be made ready.
-    prepared: Prepared | None
-    tag: Any
-
-
-class _InOrder:
-    """Results that have come, taken in the order of their requests."""
-
-    def __init__(self) -> None:
-        self._here: dict[int, Outcome] = {}
-        self._next = 0
-
-    def add(self, outcomes: dict[int, Outcome]) -> None:
-        self._here.update(outcomes)
-
-    def ready(self) -> int | None:
-        """Return the number of the result to be taken next, if it is here."""
-        return self._next if self._next in self._here else None
-
-    def wanted(self) -> int | None:
-        """Return the number of the one result that is worth waiting for; None for any."""
-        return self._next
-
-    def take(self, number: int) -> Outcome:
-        self._next += 1
-        return self._here.pop(number)
-
-
-class _AsTheyCome:
-    """Results that have come, taken as they came."""
-
-    def __init__(self) -> None:
-        # No dict: its first key is slow to find where many before it have been taken out.
-        self._here: deque[tuple[int, Outcome]] = deque()
-
-    def add(self, outcomes: dict[int, Outcome]) -> None:
-        self._here.extend(outcomes.items())
-
-    def ready(self) -> int | None:
-        return self._here[0][0] if self._here else None
-
-    def wanted(self) -> int | None:
-        return None
-
-    def take(self, number: int) -> Outcome:
-        return self._here.popleft()[1]
+#: A request taken from the iterable: what was made of it, None where that failed; its tag.
+Asked = tuple[Prepared | None, Any]
 
 
 class ResponseIterator(Iterator[R], Generic[R]):
@@ -149,9 +101,15 @@ class ResponseIterator(Iterator[R], Generic[R]):
         self._options = options
         self._owner = owner  # kept: a session that is dropped is closed
         self._turn = threading.Lock()
-        self._remote: Remote[AsyncMany[_Crossing, Reply]] | None = None
-        self._asked: dict[int, _Asked] = {}
-        self._results = _InOrder() if ordered else _AsTheyCome()
+        self._remote: Remote[AsyncMany[Crossing, Reply]] | None = None
+        self._feed: Feed[Crossing] = Feed()
+        self._asked: dict[int, Asked] = {}
+        #: Outcomes that have come; those whose turn it is are in ``_next``.
+        self._come: dict[int, Outcome] = {}
+        self._next: deque[tuple[Asked, Outcome]] = deque()
+        self._ordered = ordered
+        #: The number of the result to come next, in order.
+        self._wanted = 0
         self._pulled = 0
         self._exhausted = False
         self._closed = False
@@ -169,18 +127,13 @@ class ResponseIterator(Iterator[R], Generic[R]):
                 the requests that are left are cancelled.
             RuntimeError: another thread is iterating.
         """
-        if not self._turn.acquire(blocking=False):
-            raise RuntimeError(
-                "these responses are being iterated over by another thread, or by "
-                "what the iteration itself has called"
-            )
-        try:
-            return self._next()
-        except BaseException:
-            self.close()
-            raise
-        finally:
-            self._turn.release()
+        asked, outcome = self._next.popleft() if self._next else self._more()
+        prepared, tag = asked
+        if prepared is None or isinstance(outcome, BaseException) or _has_more(prepared):
+            return self._settled(prepared, tag, outcome)
+        response = Response(outcome, None, self._resolve_charset)
+        response.tag = tag
+        return cast(R, response)
 
     def close(self) -> None:
         """Cancel what is left. Blocks until it has unwound, some seconds at most; idempotent."""
@@ -206,7 +159,7 @@ class ResponseIterator(Iterator[R], Generic[R]):
 
     def __del__(self) -> None:
         # The requests are cancelled by the finaliser of the Remote.
-        if self.__dict__.get("_asked"):
+        if self.__dict__.get("_asked") or self.__dict__.get("_next"):
             with suppress(Exception):
                 self._give_back()
 
@@ -216,79 +169,104 @@ class ResponseIterator(Iterator[R], Generic[R]):
 
     # -- results ---------------------------------------------------------------------
 
-    def _next(self) -> R:
-        while not self._closed:
-            number = self._results.ready()
-            if number is not None:
-                return self._finished(self._asked.pop(number), self._results.take(number))
-            batch = self._pull()
-            if not self._asked:
-                break
-            none_here = self._results.ready() is None
-            if batch or none_here:
-                full = self._exhausted or len(self._asked) >= self._window
-                self._cross(batch, wait=none_here and full)
-        raise StopIteration
-
-    def _cross(self, batch: list[tuple[int, _Crossing]], *, wait: bool) -> None:
-        """Send ``batch`` off, and bring all results that are ready. Blocks if it is to wait."""
-        remote = self._remote
-        if remote is None:
-            _, remote = self._portal.open(_open, self._concurrency)
-            assert remote is not None
-            self._remote = remote
-        wanted = self._results.wanted()
-        self._results.add(remote.call(AsyncMany.exchange, batch, wait=wait, wanted=wanted))
-
-    def _finished(self, asked: _Asked, outcome: Outcome) -> R:
+    def _more(self) -> tuple[Asked, Outcome]:
+        """Return the next result once it is here, and have others come along. Blocks."""
+        if not self._turn.acquire(blocking=False):
+            raise RuntimeError(
+                "these responses are being iterated over already: by another thread, or by "
+                "code that this iteration has called"
+            )
         try:
-            response = self._response(asked, outcome)
-        except Exception as exc:
-            exc.__dict__["tag"] = asked.tag
-            if not self._return_exceptions:
-                raise
-            return cast(R, exc)
+            while not self._closed:
+                self._pull()
+                self._sort()
+                if self._asked and not self._next:
+                    self._cross(wait=self._exhausted or len(self._asked) >= self._window)
+                if self._next:
+                    return self._next.popleft()
+                if not self._asked:
+                    break
+            raise StopIteration
+        except BaseException:
+            self.close()
+            raise
+        finally:
+            self._turn.release()
+
+    def _cross(self, *, wait: bool) -> None:
+        """Bring all results that are ready; if there are none and it is to wait, block."""
+        remote = self._remote
+        if remote is None:  # closed by another thread
+            return
+        wanted = self._wanted if self._ordered else None
+        come = remote.call(AsyncMany.results, wait=wait, wanted=wanted)
+        if not self._closed:
+            self._come.update(come)
+            self._sort()
+
+    def _sort(self) -> None:
+        """Put the outcomes whose turn it is where the next ones are taken from."""
+        come, asked = self._come, self._asked
+        if self._ordered:
+            while self._wanted in come:
+                self._next.append((asked.pop(self._wanted), come.pop(self._wanted)))
+                self._wanted += 1
+        else:
+            self._next.extend((asked.pop(number), outcome) for number, outcome in come.items())
+            come.clear()
+
+    def _settled(self, prepared: Prepared | None, tag: Any, outcome: Outcome) -> R:
+        """Return what is yielded for ``outcome``, or raise it, for the less simple requests."""
+        try:
+            response = self._response(prepared, outcome)
+        except BaseException as exc:
+            exc.__dict__["tag"] = tag
+            if self._return_exceptions and isinstance(exc, Exception):
+                return cast(R, exc)
+            self.close()
+            raise
         finally:
             del outcome  # an error's traceback holds this frame
-        response.tag = asked.tag
+        response.tag = tag
         return cast(R, response)
 
-    def _response(self, asked: _Asked, outcome: Outcome) -> Response:
-        error = outcome if isinstance(outcome, BaseException) else None
-        prepared = asked.prepared
+    def _response(self, prepared: Prepared | None, outcome: Outcome) -> Response:
         try:
             if prepared is not None and prepared.body is not NO_BODY:
-                prepared.body.end(error)
+                prepared.body.end(outcome if isinstance(outcome, BaseException) else None)
             if isinstance(outcome, BaseException):
                 raise outcome
-            assert prepared is not None
             response = Response(outcome, None, self._resolve_charset)
-            if prepared.raise_for_status is not False:
+            if prepared is not None:
                 check_status(response, prepared.raise_for_status)
             return response
         finally:
-            del error, outcome
+            del outcome
 
     def _give_back(self) -> None:
         """Give back the bodies of all requests whose results nobody will take."""
-        asked, self._asked = list(self._asked.values()), {}
+        left = [*self._asked.values(), *(asked for asked, _ in self._next)]
+        self._asked, self._come = {}, {}
+        self._next.clear()
         with ExitStack() as stack:
-            for prepared, _ in asked:
+            for prepared, _ in left:
                 if prepared is not None and prepared.body is not NO_BODY:
                     stack.callback(prepared.body.end, ClientError("the request was cancelled"))
 
     # -- requests --------------------------------------------------------------------
 
-    def _pull(self) -> list[tuple[int, _Crossing]]:
-        """Take requests from the iterable, until the window is full or some time is over."""
-        batch: list[tuple[int, _Crossing]] = []
+    def _pull(self) -> None:
+        """Take requests from the iterable, until the window is full or some time is over.
+
+        Each is on its way before the next is asked for, which may take its time.
+        """
         until = time.monotonic() + _PULL_TIME
-        while not self._exhausted and len(self._asked) < self._window:
+        while not (self._exhausted or self._closed) and len(self._asked) < self._window:
             try:
                 request = next(self._requests)
             except StopIteration:
                 self._exhausted = True
-                break
+                return
             number = self._pulled
             self._pulled += 1
             tag = None
@@ -296,16 +274,24 @@ class ResponseIterator(Iterator[R], Generic[R]):
                 method, url, options, tag = self._read(request)
                 prepared = self._defaults.prepare(method, url, options)
             except Exception as exc:
-                self._asked[number] = _Asked(None, tag)
-                self._results.add({number: _numbered(exc, number)})
+                self._asked[number] = None, tag
+                self._come[number] = _numbered(exc, number)
             else:
-                if prepared.body is not NO_BODY:
-                    prepared.body.begin()
-                self._asked[number] = _Asked(prepared, tag)
-                batch.append((number, prepared.crossing))
+                self._send(number, prepared, tag)
             if time.monotonic() >= until:
-                break
-        return batch
+                return
+
+    def _send(self, number: int, prepared: Prepared, tag: Any) -> None:
+        if prepared.body is not NO_BODY:
+            prepared.body.begin()
+        self._asked[number] = prepared, tag
+        remote = self._remote
+        if remote is None:
+            _, remote = self._portal.open(_open, self._feed, self._concurrency)
+            assert remote is not None
+            self._remote = remote
+        if self._feed.put(number, prepared.crossing):
+            remote.post(AsyncMany.begin)
 
     def _read(self, request: object) -> tuple[str, StrOrURL, RequestOptions, Any]:
         """Return method, URL, options and tag of what the iterable has given."""
@@ -332,10 +318,15 @@ class ResponseIterator(Iterator[R], Generic[R]):
         return {**self._options, **options} if options else self._options
 
 
+def _has_more(prepared: Prepared) -> bool:
+    """Tell whether there is more to do with the response than to hand it over."""
+    return prepared.raise_for_status is not False or prepared.body is not NO_BODY
+
+
 async def _open(
-    session: AsyncSession, concurrency: int
-) -> tuple[None, AsyncMany[_Crossing, Reply]]:
-    return None, await session.many(concurrency, Relay())
+    session: AsyncSession, feed: Feed[Crossing], concurrency: int
+) -> tuple[None, AsyncMany[Crossing, Reply]]:
+    return None, session.many(feed, concurrency, Relay())
 
 
 def _numbered(error: Exception, number: int) -> Exception:

@@ -401,7 +401,9 @@ class Remote(Generic[L]):
     ) -> R:
         """Await ``method(live, ...)`` on the loop and return its result. Blocks the caller."""
         run = self._run
-        if run.usable() and run.on_loop_thread():
+        if not run.usable():
+            raise self._lease.explained(run.death())
+        if run.on_loop_thread():
             raise BlockingCallError(
                 "a blocking read or write was called on the loop thread, where it would wait "
                 "for itself; async code that runs there must await, and not block"

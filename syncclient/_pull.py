@@ -158,6 +158,7 @@ class CallerSource:
 
     async def restart(self) -> None:
         """Go back to where reading began."""
+        self._stopped = True  # for the reading that is under way; ``_rewind`` comes after it
         self._let_go()
         await in_caller(self._rewind)
 
@@ -292,9 +293,11 @@ def _bytes_left(file: Any, position: int) -> int | None:
     raw = getattr(getattr(file, "file", file), "raw", file)
     if isinstance(raw, io.FileIO):
         status = os.fstat(raw.fileno())
-        # Devices, and what the kernel makes up while it is read (/proc), have no size.
-        if not stat.S_ISREG(status.st_mode) or not status.st_size:
-            return None if not stat.S_ISREG(status.st_mode) or file.read(1) else 0
+        if not stat.S_ISREG(status.st_mode):
+            return None
+        if not status.st_size and file.read(1):  # what the kernel makes up has no size (/proc)
+            file.seek(position)
+            return None
         return max(0, status.st_size - position)
     if type(file).__module__ in _DECOMPRESSING:
         return None

@@ -23,6 +23,7 @@ from yarl import URL
 
 from ._checks import UNSET, Unset, seconds
 from ._models import redacted_text, redacted_url
+from ._options import CHECKS, raise_for_status
 from ._payload import NO_BODY, Outgoing, outgoing
 from ._tls import SSLArgument, merge_ssl
 from ._transports import proxy_url, split_unix_url
@@ -34,7 +35,8 @@ if TYPE_CHECKING:
 Auth = BasicAuth | tuple[str, str] | None
 
 _SCHEMES = frozenset({"http", "https", "ws", "wss"})
-_BAD_IN_HEADER = re.compile(r"[\x00\r\n]")
+#: What aiohttp refuses, too (RFC 9110, section 5.5).
+_BAD_IN_HEADER = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _COMMON_METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
@@ -132,7 +134,9 @@ def header_items(headers: LooseHeaders, name: str = "headers") -> list[tuple[str
         if not _TOKEN.fullmatch(key):
             raise ValueError(f"{name}: {key!r} is no header name (RFC 9110, section 5.1)")
         if _BAD_IN_HEADER.search(value):
-            raise ValueError(f"{name}[{key!r}] must not contain CR, LF or NUL")
+            raise ValueError(
+                f"{name}[{key!r}] must not contain CR, LF or another control character"
+            )
         checked.append((key, value))
     return checked
 
@@ -268,9 +272,9 @@ class Defaults:
         """
         engine: dict[str, Any] = {}
         for name, value in options.items():
-            if name in _AS_THEY_ARE:
+            if name in CHECKS:
                 if value is not None:
-                    engine[name] = value
+                    engine[name] = CHECKS[name](name, value)
             elif name not in _HERE:
                 hint = f"; write {_TWINS[name]}" if name in _TWINS else ""
                 raise TypeError(f"a request takes no keyword {name!r}{hint}")
@@ -303,7 +307,7 @@ class Defaults:
         return Prepared(
             (check_method(method), target, timeout, engine),
             body,
-            self.raise_for_status if checked is None else checked,
+            self.raise_for_status if checked is None else raise_for_status(checked),
         )
 
     def _authorize(self, auth: Auth, headers: CIMultiDict[str], url: URL) -> None:
@@ -325,27 +329,6 @@ class Defaults:
             headers[hdrs.AUTHORIZATION] = self._authorization
 
 
-#: Options that the engine takes as they are; None is its own default.
-_AS_THEY_ARE = frozenset(
-    {
-        "allow_redirects",
-        "auto_decompress",
-        "chunked",
-        "compress",
-        "cookies",
-        "expect100",
-        "max_field_size",
-        "max_headers",
-        "max_line_size",
-        "max_redirects",
-        "middlewares",
-        "read_bufsize",
-        "read_until_eof",
-        "server_hostname",
-        "skip_auto_headers",
-        "trace_request_ctx",
-    }
-)
 _SSL = frozenset({"ssl", "verify_ssl", "ssl_context", "fingerprint"})
 #: Options that are dealt with here.
-_HERE = frozenset(RequestOptions.__annotations__) - _AS_THEY_ARE
+_HERE = frozenset(RequestOptions.__annotations__) - CHECKS.keys()

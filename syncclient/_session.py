@@ -26,6 +26,9 @@ from ._exceptions import SessionClosedError
 from ._loop_thread import LoopThread, default_loop_thread, refuse_patched_threads
 from ._many import RequestLike, ResponseIterator, check_requests
 from ._models import redacted_url
+from ._options import checked
+from ._options import raise_for_status as check_raise_for_status
+from ._options import trace_configs as check_trace_configs
 from ._portal import Portal
 from ._request import (
     Auth,
@@ -154,13 +157,14 @@ class Session:
                 f"not {type(cookie_jar).__module__}.{type(cookie_jar).__qualname__}"
             )
         self._cookie_jar = cookie_jar
+        names = checked(skip_auto_headers=skip_auto_headers or ())["skip_auto_headers"]
         self._defaults = Defaults(
             base_url=None if base_url is None else _check_base_url(base_url),
             headers=CIMultiDict(header_items(headers or ())),
-            skip_auto_headers=frozenset(istr(name) for name in skip_auto_headers or ()),
+            skip_auto_headers=frozenset(map(istr, names)),
             auth=auth,
             json_serialize=json_serialize_bytes or json_serialize,
-            raise_for_status=raise_for_status,
+            raise_for_status=check_raise_for_status(raise_for_status),
             timeout=check_timeout(timeout, DEFAULT_TIMEOUT),
         )
         self._charset_resolver = fallback_charset_resolver
@@ -170,15 +174,17 @@ class Session:
             "proxy": proxy_url(proxy, proxy_auth),
             "skip_auto_headers": self._defaults.skip_auto_headers,
             "version": version,
-            "auto_decompress": auto_decompress,
             "trust_env": trust_env,
             "requote_redirect_url": requote_redirect_url,
-            "trace_configs": list(trace_configs or ()),
-            "read_bufsize": read_bufsize,
-            "max_line_size": max_line_size,
-            "max_field_size": max_field_size,
-            "max_headers": max_headers,
-            "middlewares": tuple(middlewares),
+            "trace_configs": check_trace_configs(trace_configs),
+            **checked(
+                auto_decompress=auto_decompress,
+                read_bufsize=read_bufsize,
+                max_line_size=max_line_size,
+                max_field_size=max_field_size,
+                max_headers=max_headers,
+                middlewares=middlewares or (),
+            ),
         }
         self._loop_thread = loop_thread or default_loop_thread
         self._opened_at = call_site()
@@ -190,7 +196,7 @@ class Session:
                 AsyncSession,
                 connector=factory,
                 cookie_jar=cookie_jar._live_jar,
-                cookies=cookies,
+                cookies=cookies and checked(cookies=cookies)["cookies"],
                 options=self._options,
             ),
             AsyncSession.aclose,
@@ -211,7 +217,9 @@ class Session:
             method: ``"GET"``, ``"POST"`` ...
             url: absolute, or relative to the session's ``base_url``.
             params: a dict, MultiDict, pairs or str to add to the URL's query.
-            data: the body: bytes, str, a dict or pairs (sent as a form), FormData.
+            data: the body: bytes, str, a form (dict, pairs, FormData), a MultipartWriter, a
+                binary file, an iterator or asynchronous iterator of bytes, a BodyWriter, or
+                the content of another response. Files and iterators are read in this thread.
             json: what ``json_serialize`` turns into the body; excludes ``data``.
             cookies: cookies of this request, beside those of the jar.
             headers: headers of this request; they override the session's.

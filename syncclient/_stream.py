@@ -32,8 +32,9 @@ class StreamReader(io.RawIOBase):
     """The body of a response, read as it comes. ``Response.content``; never made by hand.
 
     aiohttp's StreamReader minus ``await``, and at the same time a readable binary file: give
-    it to csv (through ``io.TextIOWrapper``), gzip, tarfile, shutil, pandas. Iteration goes by
-    lines.
+    it to csv (through ``io.TextIOWrapper``), gzip, tarfile, shutil, pandas. A raw one, which
+    may return less than it is asked for: ``io.BufferedReader(content)`` is for those who
+    cannot bear that. Iteration goes by lines.
 
     Every read takes what is on this side first, and does not block then. Where there is
     nothing it crosses to the loop thread and waits: for a byte, the end, a timeout, an
@@ -226,6 +227,11 @@ class StreamReader(io.RawIOBase):
 
     # -- a file's ---------------------------------------------------------------------
 
+    @property
+    def name(self) -> str:
+        """The URL, as what files call their name."""
+        return redacted_url(self._head.url)
+
     def readable(self) -> bool:
         """Tell that this can be read."""
         return True
@@ -238,6 +244,10 @@ class StreamReader(io.RawIOBase):
         if view.nbytes and not self._inbox:
             self._fill()
         return self._inbox.into(view)
+
+    def write(self, data: object, /) -> int:
+        """Raise io.UnsupportedOperation: this can only be read."""
+        raise io.UnsupportedOperation("not writable")
 
     def readall(self) -> bytes:
         """Return the rest of the body."""

@@ -22,7 +22,7 @@ from aiohttp.payload import Payload
 from . import phase
 from .last_words import Ear, LastWords
 from .phase import Phase, Progress
-from .source import Chunk, Source, StoppedError
+from .source import BytesSource, Chunk, Source, StoppedError
 
 #: Bytes handed to the transport at once: smaller chunks are joined, larger ones cut.
 _LEAST, _MOST = 2**16, 2**18
@@ -147,9 +147,9 @@ def pieces(chunks: Iterable[Chunk]) -> Iterator[Chunk]:
             small.append(chunk)
             held += size
             continue
-        if small:
+        if held:
             yield b"".join(small)
-            small, held = [], 0
+        small, held = [], 0
         if size < _LEAST:
             small, held = [chunk], size
         elif size <= _MOST:
@@ -158,7 +158,7 @@ def pieces(chunks: Iterable[Chunk]) -> Iterator[Chunk]:
             view = memoryview(chunk)
             for start in range(0, size, _MOST):
                 yield view[start : start + _MOST]
-    if small:
+    if held:
         yield b"".join(small)
 
 
@@ -189,6 +189,7 @@ class Body(Payload):
         self._inner = inner
         self._headers = inner.headers
         self._sources = sources
+        self._is_slow = not all(isinstance(source, BytesSource) for source in sources)
         self._attempt: _Attempt | None = None
         self._response: ClientResponse | None = None
         self._answered = False
@@ -237,22 +238,28 @@ class Body(Payload):
         progress = phase.progress.get() or Progress()
         progress.phase = Phase.SEND
         self._listen(writer)
+        transport = writer.transport if isinstance(writer, StreamWriter) else None
+        if isinstance(writer, StreamWriter) and self._is_slow:
+            writer.send_headers()  # aiohttp keeps them for the first bytes of the body
         whole = False
         try:
             await self._inner.write_with_length(writer, content_length)
             whole = True
-        except (StoppedError, ConnectionError):
+        except Exception as exc:
+            gone = isinstance(exc, ConnectionError) and (
+                transport is None or transport.is_closing()
+            )
+            if not gone and not isinstance(exc, StoppedError):
+                self.fault = exc.error if isinstance(exc, BodyFaultError) else exc
+                raise
             # The connection is gone, or we were told to stop. The side that reads has the
             # last word: it may hold a reply that explains it (413, 401). Returning would
             # have aiohttp mark the end of the body; raising would go before that reply.
             attempt.end()
             await asyncio.get_running_loop().create_future()
-        except Exception as exc:
-            self.fault = exc.error if isinstance(exc, BodyFaultError) else exc
-            raise
         finally:
-            if not whole:
-                _abort(writer)
+            if not whole and transport is not None:
+                transport.abort()  # closing would first wait for what is still to be written
             if progress.phase is Phase.SEND:
                 progress.phase = Phase.HEAD
             attempt.end()
@@ -320,13 +327,6 @@ class Body(Payload):
         if self.fault is not None:
             response.content.set_exception(self.fault)
             response.close()
-
-
-def _abort(writer: AbstractStreamWriter) -> None:
-    """Drop the connection: closing it would first wait for what is still to be written."""
-    transport = writer.transport if isinstance(writer, StreamWriter) else None
-    if transport is not None:
-        transport.abort()
 
 
 async def _within(over: asyncio.Future[None], progress: Progress) -> None:

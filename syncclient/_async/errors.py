@@ -7,7 +7,6 @@ of ``Exchange``.
 from __future__ import annotations
 
 import asyncio
-import ssl
 from typing import Any
 
 from aiohttp import (
@@ -139,9 +138,12 @@ def _connector_error(error: ClientConnectorError, where: str) -> ClientConnector
 
 
 def _plain_key(key: ConnectionKey) -> ConnectionKey:
-    """Return ``key`` without credentials, and without a context, which cannot be pickled."""
+    """Return ``key`` without credentials, and without a context or a fingerprint.
+
+    The one cannot be pickled; both would be told as an object at some address.
+    """
     proxy = key.proxy and URL(redacted_url(key.proxy), encoded=True)
-    told = True if isinstance(key.ssl, ssl.SSLContext) else key.ssl
+    told = key.ssl if isinstance(key.ssl, bool) else True
     return key._replace(ssl=told, proxy=proxy, proxy_auth=None)
 
 

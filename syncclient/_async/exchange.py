@@ -42,6 +42,7 @@ class Exchange:
 
     __slots__ = (
         "_busy",
+        "_chunk_end",
         "_closed",
         "_forget",
         "_max_body",
@@ -68,6 +69,8 @@ class Exchange:
         self._over: ClientPayloadError | None = None
         #: Bytes taken from the engine's reader so far.
         self._taken = 0
+        #: Where the last HTTP chunk ended.
+        self._chunk_end = 0
         self._busy = False
         progress.phase = Phase.BODY
         #: Whether all of it has been handed over, or given up.
@@ -177,7 +180,9 @@ class Exchange:
             inbox.put(data)
         if self._over is not None:
             raise self._over
-        if at_chunk_end:
+        # The engine tells the end of the last HTTP chunk twice if the reader knows it already.
+        if at_chunk_end and self._chunk_end != self._taken:
+            self._chunk_end = self._taken
             inbox.ends.append(inbox.total)
 
     def _rescue(self, inbox: Inbox) -> None:

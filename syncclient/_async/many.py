@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -33,11 +33,48 @@ class Relay(Activity, Protocol):
         """Make ``error`` ready to be taken away as a result."""
 
 
+class Feed(Generic[S]):
+    """Numbered requests on their way to an AsyncMany.
+
+    It may be filled from elsewhere while the loop takes from it. Each side looks at the
+    deque, whose operations are atomic, and at the flag in the opposite order, so neither
+    misses the other: ``put`` appends first and looks at ``_hungry`` then, ``take`` sets
+    ``_hungry`` first and looks at the deque once more.
+    """
+
+    def __init__(self) -> None:
+        self._requests: deque[tuple[int, S]] = deque()
+        #: Whether somebody has to say when there is something again.
+        self._hungry = True
+
+    def put(self, number: int, request: S) -> bool:
+        """Add a request; True if ``AsyncMany.begin`` must now be called, on the loop."""
+        self._requests.append((number, request))
+        if not self._hungry:
+            return False
+        self._hungry = False
+        return True
+
+    def take(self) -> tuple[int, S] | None:
+        """Return the next request; None where there is none before the next ``begin``."""
+        for _ in range(2):
+            try:
+                return self._requests.popleft()
+            except IndexError:
+                self._hungry = True
+        return None
+
+    def clear(self) -> None:
+        """Drop all requests."""
+        self._requests.clear()
+
+
 class AsyncMany(Generic[S, T]):
     """Requests under way together. Event loop only.
 
     Args:
         fetch: makes one request and returns its result.
+        feed: where the requests come from.
         concurrency: how many may be in flight.
         relay: where the callbacks of the requests go, if they have any.
         forget: called once, when nothing is under way any more, nor ever will be.
@@ -46,16 +83,17 @@ class AsyncMany(Generic[S, T]):
     def __init__(
         self,
         fetch: Callable[[S], Awaitable[T]],
+        feed: Feed[S],
         concurrency: int,
         *,
         relay: Relay | None = None,
         forget: Callable[[AsyncMany[Any, Any]], None] | None = None,
     ) -> None:
         self._fetch = fetch
+        self._feed = feed
         self._concurrency = concurrency
         self._relay = relay
         self._forget = forget
-        self._pending: deque[tuple[int, S]] = deque()
         self._workers: set[asyncio.Task[None]] = set()
         self._ready: dict[int, T | BaseException] = {}
         self._wanted: int | None = None
@@ -67,15 +105,24 @@ class AsyncMany(Generic[S, T]):
         some = "" if self._relay is None else f", such as {self._relay.doing}"
         return f"waiting for the results of {len(self._workers)} requests{some}"
 
-    async def exchange(
-        self, requests: Sequence[tuple[int, S]], *, wait: bool, wanted: int | None
-    ) -> dict[int, T | BaseException]:
-        """Take on numbered requests, and return all results that are ready, by number.
+    def begin(self) -> None:
+        """Begin with what is in the feed, as far as there is room for it."""
+        while not self.done and len(self._workers) < self._concurrency:
+            asked = self._feed.take()
+            if asked is None:
+                return
+            # One worker for each slot, not one task for each request: it goes on to the
+            # next request by itself.
+            worker = asyncio.ensure_future(self._work(*asked))
+            self._workers.add(worker)
+            worker.add_done_callback(self._workers.discard)
 
-        One task at a time. Returns nothing once this is closed.
+    async def results(self, *, wait: bool, wanted: int | None) -> dict[int, T | BaseException]:
+        """Return all results that are ready, by number; nothing once this is closed.
+
+        One task at a time.
 
         Args:
-            requests: what to begin as soon as there is room.
             wait: whether to wait for a result if none is ready.
             wanted: the number whose result to wait for; None waits for any.
         """
@@ -85,24 +132,12 @@ class AsyncMany(Generic[S, T]):
         relay = self._relay
         taking: AbstractContextManager[None] = nullcontext() if relay is None else relay
         with taking:
-            self._begin(requests)
             if wait:
                 await self._until(wanted)
             elif relay is not None and relay.waiting:
                 await asyncio.sleep(0)  # they have been told of us, and now they ask
         ready, self._ready = self._ready, {}
         return ready
-
-    def _begin(self, requests: Sequence[tuple[int, S]]) -> None:
-        if self.done:
-            return
-        self._pending.extend(requests)
-        while self._pending and len(self._workers) < self._concurrency:
-            # One worker for each slot, not one task for each request: it goes on to
-            # the next request by itself.
-            worker = asyncio.ensure_future(self._work(*self._pending.popleft()))
-            self._workers.add(worker)
-            worker.add_done_callback(self._workers.discard)
 
     async def _until(self, wanted: int | None) -> None:
         while not self.done and not self._enough(wanted):
@@ -128,9 +163,10 @@ class AsyncMany(Generic[S, T]):
                 self._ready[number] = self._carried(exc)
             if self._enough(self._wanted):
                 self._wake()
-            if not self._pending:
+            asked = self._feed.take()
+            if asked is None:
                 return
-            number, request = self._pending.popleft()
+            number, request = asked
 
     def _carried(self, error: BaseException) -> BaseException:
         if self._relay is not None:
@@ -150,7 +186,7 @@ class AsyncMany(Generic[S, T]):
         if self.done:
             return
         self.done = True
-        self._pending.clear()
+        self._feed.clear()
         self._ready.clear()
         for worker in self._workers:
             worker.cancel()

@@ -20,11 +20,14 @@ from .environment import Environment
 from .errors import explained
 from .exchange import Exchange
 from .head import head_of
-from .many import AsyncMany, Relay
+from .many import AsyncMany, Feed, Relay
 from .tcp import TCPPool, unix_socket
 from .whole import watch
 
 T = TypeVar("T")
+
+#: The arguments of ``AsyncSession.request``.
+Crossing = tuple[str, URL, ClientTimeout, dict[str, Any]]
 
 
 class Closable(Protocol):
@@ -116,15 +119,16 @@ class AsyncSession:
             exchange.abort()
             raise
 
-    async def many(
-        self, concurrency: int, relay: Relay | None = None
-    ) -> AsyncMany[tuple[str, URL, ClientTimeout, dict[str, Any]], Reply]:
+    def many(
+        self, feed: Feed[Crossing], concurrency: int, relay: Relay | None = None
+    ) -> AsyncMany[Crossing, Reply]:
         """Return the means to have many requests under way, closed with the session."""
-        many: AsyncMany[tuple[str, URL, ClientTimeout, dict[str, Any]], Reply] = AsyncMany(
-            lambda request: self.fetch(*request), concurrency, relay=relay, forget=self.forget
-        )
+        many = AsyncMany(self._fetch_one, feed, concurrency, relay=relay, forget=self.forget)
         self.adopt(many)
         return many
+
+    async def _fetch_one(self, request: Crossing) -> Reply:
+        return await self.fetch(*request)
 
     async def ask_pool(self, question: Callable[[Pool], T]) -> T:
         """Return the answer of the pool of connections to ``question``."""

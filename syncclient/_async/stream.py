@@ -169,7 +169,9 @@ class Inbox:
         self._end = self.total
 
     def _load(self) -> bool:
-        """Put the next block in place of ``_here``, which is used up; False if there is none."""
+        """Put the next block in place of ``_here`` if that is used up; False if nothing is left."""
+        if self._here.tell() < self._size:
+            return True
         if not self._blocks:
             return False
         # Not taken out before it is there, for an interrupt may come in between.

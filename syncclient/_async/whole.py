@@ -10,7 +10,7 @@ new in it applies to connections of our own pools only.
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from aiohttp import ClientPayloadError
 from aiohttp.client_proto import ResponseHandler
@@ -33,8 +33,9 @@ class WatchedHandler(ResponseHandler):
 
 def watch(pool: Pool) -> None:
     """Have incomplete compressed bodies on connections of ``pool`` raise ClientPayloadError."""
-    pool._factory = functools.partial(WatchedHandler, loop=pool._loop)
-    DeflateBuffer.feed_eof = _feed_eof  # type: ignore[method-assign]  # the module says why
+    factory = functools.partial(WatchedHandler, loop=pool._loop)
+    pool._factory = cast("functools.partial[ResponseHandler]", factory)
+    DeflateBuffer.feed_eof = _feed_eof  # type: ignore[assignment,method-assign]  # see above
 
 
 _engines_feed_eof = DeflateBuffer.feed_eof

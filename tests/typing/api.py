@@ -90,7 +90,7 @@ def requests(session: Session) -> None:
     session.get("/", timeout="5")  # type: ignore[arg-type]  # a number, not text
     session.get("/", headers={"X": 1})  # type: ignore[arg-type]  # text, not a number
     session.get(b"/")  # type: ignore[arg-type]  # text, not bytes
-    session.get("/", {"a": "1"})  # type: ignore[call-arg]  # by name only
+    session.get("/", {"a": "1"})  # type: ignore[arg-type, call-arg, unused-ignore]  # by name only
     session.get("/").status_code  # type: ignore[attr-defined]  # noqa: B018  # requests' name
 
 

@@ -12,6 +12,7 @@ import aiohttp
 import pytest
 from aiohttp import ClientPayloadError, ClientResponse
 from aiohttp.base_protocol import BaseProtocol
+from aiohttp.http_exceptions import LineTooLong
 from aiohttp.http_parser import DeflateBuffer
 from hypothesis import given
 from hypothesis import strategies as st
@@ -109,7 +110,9 @@ def outcome(ask: Callable[[], Any]) -> Any:
         return ask()
     except asyncio.IncompleteReadError as exc:
         return exc.partial, exc.expected
-    except (ValueError, aiohttp.http_exceptions.LineTooLong) as exc:
+    except LineTooLong:
+        return LineTooLong
+    except ValueError as exc:
         return str(exc)
 
 
@@ -139,6 +142,8 @@ def test_every_read_answers_as_aiohttps_does(
             expected = outcome(ask_theirs)
             actual = outcome(lambda ask=ask, n=n: ask(ours, n))  # type: ignore[misc]  # defaults bind the loop's variables
             assert actual == expected, (name, n)
+            if expected is LineTooLong:
+                return  # how much is dropped depends on the blocks, which are not the same
         assert ours.total_bytes == theirs.total_bytes
     finally:
         loop.close()
@@ -184,7 +189,7 @@ def test_lines_longer_than_the_limit_are_refused_at_their_place() -> None:
     content = reader(inbox)
     lines = iter(content)
     assert next(lines) == b"one\n"
-    with pytest.raises(aiohttp.http_exceptions.LineTooLong):
+    with pytest.raises(LineTooLong):
         next(lines)
     assert list(content) == [b"two\n"]
 
@@ -261,15 +266,14 @@ def test_bytes_before_a_fault_come_before_the_fault(loop: asyncio.AbstractEventL
     """aiohttp's reader gives the fault alone from then on; we get at what it had before."""
     content = fed(loop, [[b"some"]], eof=False)
     content.feed_data(b" more")
-    fault = ClientPayloadError("cut short")
-    content.set_exception(fault)
+    content.set_exception(ClientPayloadError("cut short"))
     exchange, inbox = opened(content), Inbox()
     loop.run_until_complete(exchange.fill(inbox))
     assert inbox.cut(ALL) == b"some more"
-    assert inbox.error is None
+    assert not exchange.done
     with pytest.raises(ClientPayloadError, match="cut short"):
         loop.run_until_complete(exchange.fill(inbox))
-    assert repr(inbox.error) == repr(fault)
+    assert isinstance(inbox.error, ClientPayloadError)
     assert exchange.done
 
 

@@ -4,6 +4,7 @@ import base64
 import json
 import threading
 import zlib
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -332,6 +333,19 @@ def test_cookies_of_a_request_are_sent_once(session: Session) -> None:
     }
     assert session.get("/cookies").json() == {"cookies": {}}
     assert len(session.cookie_jar) == 0
+
+
+def test_cookies_may_come_from_an_iterator_of_the_callers(session: Session) -> None:
+    """It is drawn in the caller's thread, once, and serves the redirects as well."""
+    names = []
+
+    def cookies() -> Iterator[tuple[str, str]]:
+        names.append(threading.current_thread().name)
+        yield "a", "1"
+
+    given: Any = cookies()
+    assert session.get("/redirect-to?url=/cookies", cookies=given).json()["cookies"] == {"a": "1"}
+    assert names == [threading.current_thread().name]
 
 
 def test_cookies_of_the_session_go_to_every_host(app: AppServer) -> None:

@@ -60,6 +60,12 @@ def test_raise_for_status_of_a_request_overrides_the_sessions(session: Session) 
         session.get("/status/500", raise_for_status=True)
 
 
+def test_raise_for_status_none_of_a_session_is_no(app: AppServer) -> None:
+    """aiohttp takes it, too."""
+    with Session(app.url, raise_for_status=None) as session:  # type: ignore[arg-type]  # as above
+        assert session.get("/status/404").status == 404
+
+
 @pytest.mark.parametrize("where", ["session", "request"])
 def test_raise_for_status_may_be_a_function(app: AppServer, where: str) -> None:
     """It gets each response in the caller's thread, and may read it, and raise what it likes."""

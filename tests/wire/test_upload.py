@@ -7,6 +7,7 @@ import hashlib
 import io
 import mmap
 import os
+import signal
 import tempfile
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -82,7 +83,9 @@ def test_text_is_sent_as_utf_8(session: syncclient.Session, repeat: int) -> None
     assert view["content_type"] == "text/plain; charset=utf-8"
 
 
-@pytest.mark.parametrize("form", [{"a": "1", "b": ["x", "ü"]}, [("a", "1"), ("b", "x"), ("b", "ü")]])
+@pytest.mark.parametrize(
+    "form", [{"a": "1", "b": ["x", "ü"]}, [("a", "1"), ("b", "x"), ("b", "ü")]]
+)
 def test_a_dict_or_pairs_are_a_form(session: syncclient.Session, form: object) -> None:
     """A dict and a list of pairs are sent URL-encoded."""
     with session.post("/post", data=form) as response:
@@ -100,7 +103,7 @@ def test_an_iterator_is_sent_in_chunks(session: syncclient.Session) -> None:
     """An iterator may yield bytes, bytearrays and memoryviews, empty ones too."""
     parts = [b"one", b"", bytearray(b"two"), memoryview(b"three"), b"x" * 300_000]
     view = uploaded(session, iter(parts))
-    assert_arrived(view, b"".join(parts), chunked=True)
+    assert_arrived(view, b"onetwothree" + b"x" * 300_000, chunked=True)
     assert view["content_type"] == "application/octet-stream"
 
 
@@ -128,7 +131,7 @@ def test_an_iterator_that_breaks_its_content_length_fails(
     session: syncclient.Session, length: str
 ) -> None:
     """Neither a truncated nor a short body is passed off as the announced one."""
-    with pytest.raises(syncclient.ClientPayloadError, match="Content-Length|ended after 5 of 6"):
+    with pytest.raises(syncclient.ClientPayloadError, match=r"Content-Length|ended after 5 of 6"):
         uploaded(session, iter([b"abc", b"de"]), headers={"Content-Length": length})
 
 
@@ -199,8 +202,7 @@ def test_a_refused_100_continue_sends_nothing(raw_server: StartRawServer) -> Non
         assert conn.read_to_end() == b""
 
     def chunks() -> Iterator[bytes]:
-        pytest.fail("pulled")
-        yield b""
+        yield pytest.fail("pulled")
 
     with syncclient.Session() as session:
         with session.post(raw_server(script).url, data=chunks(), expect100=True) as response:
@@ -377,7 +379,7 @@ def test_the_error_of_a_generator_reaches_the_caller(
     with syncclient.Session() as session:
         with pytest.raises(type(error)) as caught:
             session.put(server.url, data=chunks(), timeout=10)
-        server.wait_until_closed()
+        server.wait_until_connected().wait_until_closed()
     assert caught.value is error
     assert error.__cause__ is None
     assert error.__context__ is None
@@ -431,12 +433,15 @@ def test_a_generator_is_closed_in_the_callers_thread(
         finally:
             closed_in.append(threading.current_thread())
 
-    def reset(conn: RawConnection) -> None:
+    def script(conn: RawConnection) -> None:
         conn.read_exactly(100_000)
-        conn.reset()
+        if ending == "failed":
+            conn.reset()
+        else:
+            conn.respond(status="413 Content Too Large")
 
     generator = chunks()
-    url = {"whole": "/upload", "refused": "/early-413"}.get(ending) or raw_server(reset).url
+    url = "/upload" if ending == "whole" else raw_server(script).url
     if ending == "failed":
         with pytest.raises(syncclient.ClientConnectionError):
             session.post(url, data=generator, timeout=10)
@@ -649,6 +654,34 @@ def test_closing_the_session_frees_an_uploader(raw_server: StartRawServer) -> No
     assert not thread.is_alive()
     assert [type(error) for error in errors] == [syncclient.SessionClosedError]
     assert closed.is_set()
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="there is no timer to interrupt with")
+def test_an_interrupt_ends_a_stalled_upload(run_child: RunChild) -> None:
+    """Ctrl-C while the server does not read: the generator is closed, and nothing is left."""
+    child = run_child(
+        """
+import signal, socket, threading, syncclient
+listener = socket.create_server(("127.0.0.1", 0))
+closed = []
+def chunks():
+    try:
+        while True:
+            yield bytes(65536)
+    finally:
+        closed.append(threading.current_thread() is threading.main_thread())
+signal.signal(signal.SIGALRM, signal.default_int_handler)
+signal.setitimer(signal.ITIMER_REAL, 0.3)
+with syncclient.Session() as session:
+    try:
+        session.post(f"http://127.0.0.1:{listener.getsockname()[1]}/", data=chunks())
+    except KeyboardInterrupt:
+        print("interrupted", closed)
+listener.close()
+print(threading.active_count())
+"""
+    )
+    assert (child.stdout, child.stderr) == ("interrupted [True]\n1\n", "")
 
 
 # The body of a response as a body.
