@@ -79,6 +79,7 @@ from ._many import Request, ResponseIterator
 from ._resolver import AsyncResolver, ThreadedResolver
 from ._response import Response
 from ._session import Session
+from ._stream import StreamReader
 from ._transports import NamedPipeConnector, SocksConnector, UnixConnector
 from ._types import HttpVersion10, HttpVersion11
 from ._websocket import WebSocket
@@ -144,6 +145,7 @@ __all__ = [
     "SessionClosedError",
     "SocketTimeoutError",
     "SocksConnector",
+    "StreamReader",
     "TCPConnector",
     "ThreadedResolver",
     "TooManyRedirects",

@@ -281,8 +281,17 @@ class Call(Generic[R]):
             self._timer = self.run.loop.call_later(delay, self._expire)
 
     def _expire(self) -> None:
-        if self._deadline is not None and not self._done:
-            self.cancel(self._deadline.error(str(self.doing)))
+        deadline = self._deadline
+        if deadline is None or self._done:
+            return
+        when = deadline.when()
+        if when is None:  # removed by a callback of this very call
+            return
+        left = when - time.monotonic()
+        if left > 0:  # moved likewise; or uvloop, which counts in milliseconds, came early
+            self._timer = self.run.loop.call_later(max(left, 0.001), self._expire)
+        else:
+            self.cancel(deadline.error(str(self.doing)))
 
     def _notify(self) -> None:
         if self._wake.locked() and not self.run.exiting:

@@ -22,7 +22,7 @@ class DeadlineError(ServerTimeoutError, TimeoutError):
     Attributes:
         seconds: how long the block was given.
         elapsed: how long it had lasted.
-        doing: what the call was doing that was cut short; empty if it had not begun.
+        doing: what the call was doing that was cut short; empty if the time was over before.
     """
 
     def __init__(self, seconds: float, elapsed: float, doing: str = "") -> None:
@@ -32,8 +32,10 @@ class DeadlineError(ServerTimeoutError, TimeoutError):
         super().__init__(seconds, elapsed, doing)
 
     def __str__(self) -> str:
-        what = f": {self.doing}" if self.doing else ""
-        return f"the {self.seconds:.3g} s of timeout() were over after {self.elapsed:.3g} s{what}"
+        over = f"the {self.seconds:.3g} s of timeout() were over"
+        if not self.doing:
+            return f"{over} before this call, which came after {self.elapsed:.3g} s"
+        return f"{over} after {self.elapsed:.3g} s: {self.doing}"
 
 
 class timeout:  # noqa: N801  -- as asyncio.timeout
@@ -51,8 +53,11 @@ class timeout:  # noqa: N801  -- as asyncio.timeout
     """
 
     def __init__(self, delay: float | None) -> None:
-        if delay is not None and (delay < 0 or math.isnan(delay)):
-            raise ValueError(f"delay must be 0 seconds or more, or None, not {delay!r}")
+        if delay is not None:
+            if isinstance(delay, bool) or not isinstance(delay, (int, float)):
+                raise TypeError(f"delay must be a number of seconds or None, not {delay!r}")
+            if delay < 0 or math.isnan(delay):
+                raise ValueError(f"delay must be 0 seconds or more, or None, not {delay!r}")
         self._delay = delay
         self._entered_at: float | None = None
         self._when: float | None = None
@@ -80,7 +85,7 @@ class timeout:  # noqa: N801  -- as asyncio.timeout
         self._expired = True
         now = time.monotonic()
         began = now if self._entered_at is None else self._entered_at
-        seconds = now - began if self._when is None else self._when - began
+        seconds = now - began if self._when is None else max(0.0, self._when - began)
         return DeadlineError(seconds, now - began, doing)
 
     def __enter__(self) -> timeout:

@@ -61,6 +61,7 @@ def run_in_child(
         stderr=subprocess.PIPE,
         text=True,
         encoding="utf-8",
+        start_new_session=True,  # so that its own children can be killed with it
     )
     with child:
         hung = False
@@ -69,16 +70,19 @@ def run_in_child(
         except subprocess.TimeoutExpired:
             hung = True
             stdout, stderr = _killed(child)
+        except BaseException:
+            os.killpg(child.pid, signal.SIGKILL)
+            raise
     if hung:
         pytest.fail(f"the child hung for {timeout} s\nstdout:\n{stdout}\nstderr:\n{stderr}")
     return Child(child.returncode, stdout, stderr, time.monotonic() - started)
 
 
 def _killed(child: "subprocess.Popen[str]") -> tuple[str, str]:
-    """Abort the child, so that faulthandler shows where it hangs; kill it if that fails."""
-    child.send_signal(signal.SIGABRT)
+    """Abort the child and its children: faulthandler shows where they hang. Then kill them."""
+    os.killpg(child.pid, signal.SIGABRT)
     try:
         return child.communicate(timeout=5.0)
     except subprocess.TimeoutExpired:
-        child.kill()
+        os.killpg(child.pid, signal.SIGKILL)
         return child.communicate()

@@ -11,7 +11,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from .._exceptions import spare
 from .errors import explained
-from .phase import Phase, Progress
+from .phase import Phase, Progress, begin
 from .stream import ALL, Inbox
 
 if TYPE_CHECKING:
@@ -92,6 +92,7 @@ class Exchange:
         if self._busy:
             raise RuntimeError("this response is being read already: one reader at a time")
         self._busy = True
+        begin(self._progress)
         start = inbox.total
         _keep_heap()
         try:

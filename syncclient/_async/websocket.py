@@ -30,7 +30,15 @@ from .._deadline import activity
 from . import phase
 from .errors import explained
 from .tcp import unix_socket
-from .ws_engine import bare, excuse_silence, lost_of, start, stop_excusing, transport_of
+from .ws_engine import (
+    bare,
+    excuse_silence,
+    lift_close_timeout,
+    lost_of,
+    start,
+    stop_excusing,
+    transport_of,
+)
 from .ws_inbox import CLOSED_MESSAGE, Inbox
 
 if TYPE_CHECKING:
@@ -383,6 +391,7 @@ class AsyncWebSocket:
             return False
         first = not self._ws.closed
         self._stop_reading()
+        lift_close_timeout(self._ws)
         try:
             with anyio.move_on_after(self._close_timeout if timeout is None else timeout):
                 await self._ws.close(code=code, message=message)

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, TypeVar
 
-from aiohttp import ClientWebSocketResponse
+from aiohttp import ClientWebSocketResponse, ClientWSTimeout
 
 if TYPE_CHECKING:
     Engine = ClientWebSocketResponse[bool]
@@ -77,6 +77,17 @@ def excuse_silence(ws: Engine, excused: Callable[[], bool]) -> None:
 def stop_excusing(ws: Engine) -> None:
     """Undo ``excuse_silence``: left there, it is a reference cycle, freed on any thread."""
     vars(ws).pop(_PONG_MISSED, None)
+
+
+def lift_close_timeout(ws: Engine) -> None:
+    """Let ``ws.close()`` take its time: the caller sees to the limit.
+
+    Waiting for the peer's close frame, aiohttp reads past all that was received before it,
+    and starts a timer for each message. A backlog of small ones would hold up
+    the loop for a second. Without this, it does.
+    """
+    if hasattr(ws, "_timeout"):
+        ws._timeout = ClientWSTimeout(ws_receive=None, ws_close=None)
 
 
 def start(coroutine: Coroutine[object, object, T]) -> asyncio.Task[T]:

@@ -360,6 +360,8 @@ class RawServer:
         with self._changed:
             self.connections.append(conn)
             self._changed.notify_all()
+        if self._stopping.is_set():
+            conn._stop()  # close() may have looked through the connections already
         try:
             script(conn)
         except (ConnectionError, ScriptStoppedError):

@@ -584,6 +584,9 @@ async def test_the_engine_still_has_what_we_borrow(app: AppServer) -> None:
         ws_engine.excuse_silence(engine, lambda: True)
         assert "_pong_not_received" in vars(engine)
         ws_engine.stop_excusing(engine)
+        assert engine._timeout.ws_close is not None
+        ws_engine.lift_close_timeout(engine)
+        assert engine._timeout.ws_close is None
 
 
 async def test_without_what_we_borrow_it_works_on(
