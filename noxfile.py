@@ -63,6 +63,7 @@ def typing(session: nox.Session) -> None:
     # The oldest and the newest: what one lacks, and what only the other's branches say.
     for version in (VERSIONS[0], VERSIONS[-1]):
         session.run("mypy", "--python-version", version, *session.posargs)
+    session.run("pyright", "tests/typing")
     session.run("pyright", "--verifytypes", "syncclient", "--ignoreexternal")
 
 

@@ -53,8 +53,12 @@ A = TypeVar("A")
 #: Seconds an interrupted caller waits for its call to unwind before it leaves anyway.
 UNWIND_LIMIT = 2.0
 
-#: On Windows no signal wakes an untimed lock wait: the main thread waits in slices.
-_SLICE = 0.05 if sys.platform == "win32" else -1.0
+#: Seconds a thread waits at a stretch. A signal that comes after the wait was begun and
+#: before the thread really sleeps would else be noticed only when the call is done; on
+#: Windows no signal interrupts the wait at all. Other threads get no signals, but
+#: exceptions that a debugger or a test runner sets on them.
+MAIN_SLICE = 0.1
+SLICE = 1.0
 
 
 class Place(Protocol):
@@ -168,13 +172,11 @@ class Call(Generic[R]):
 
     def _wait(self) -> None:
         acquire = self._wake.acquire
-        sliced = _SLICE > 0 and threading.current_thread() is threading.main_thread()
+        main = threading.get_ident() == threading.main_thread().ident
+        seconds = MAIN_SLICE if main else SLICE
         while True:
-            if sliced:
-                while not acquire(timeout=_SLICE):
-                    pass
-            else:
-                acquire()
+            while not acquire(timeout=seconds):
+                pass
             # Looked at before the jobs: a job appended before the end is thus served.
             done = self._done
             while self._jobs:

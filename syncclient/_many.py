@@ -18,9 +18,10 @@ from ._async.session import AsyncSession, Crossing
 from ._deadline import no_deadline
 from ._exceptions import LoopThreadError, SessionClosedError
 from ._future import Relay
+from ._lease import Remote
 from ._models import Reply, redacted_text
 from ._payload import NO_BODY
-from ._portal import Portal, Remote
+from ._portal import Portal
 from ._request import Defaults, Prepared
 from ._response import CharsetResolver, Response, check_status
 from ._types import StrOrURL

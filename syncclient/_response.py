@@ -25,6 +25,7 @@ from yarl import URL
 
 from ._async.exchange import Exchange
 from ._async.stream import Inbox
+from ._lease import Remote
 from ._models import (
     Head,
     Reply,
@@ -33,7 +34,6 @@ from ._models import (
     redacted_info,
     redacted_url,
 )
-from ._portal import Remote
 from ._request import RaiseForStatus
 from ._stream import StreamReader
 from ._types import JSONDecoder

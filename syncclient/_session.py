@@ -18,7 +18,7 @@ from yarl import URL
 from . import _fork as _fork  # installs the fork and exit hooks
 from ._async.connector import Pool
 from ._async.session import AsyncSession
-from ._async.websocket import BUFFER_BYTES, BUFFER_MESSAGES
+from ._async.websocket import BUFFER_BYTES, BUFFER_MESSAGES, pause
 from ._checks import UNSET, Unset, count
 from ._connector import BaseConnector
 from ._cookies import BaseCookieJar, CookieJar
@@ -44,6 +44,7 @@ from ._submit import submit
 from ._transports import check_connector, proxy_url
 from ._types import JSONEncoder, LooseCookies, LooseHeaders, StrOrURL, Timeout
 from ._websocket import WebSocket, WebSocketOptions, connect
+from ._ws_forever import MAX_DELAY, MIN_DELAY, Forever
 
 if TYPE_CHECKING:
     from typing_extensions import Never, Self, Unpack
@@ -173,6 +174,7 @@ class Session:
         self._options: dict[str, Any] = {
             "proxy": proxy_url(proxy, proxy_auth),
             "skip_auto_headers": self._defaults.skip_auto_headers,
+            "timeout": self._defaults.timeout,
             "version": version,
             "trust_env": trust_env,
             "requote_redirect_url": requote_redirect_url,
@@ -450,6 +452,37 @@ class Session:
             buffer_messages=buffer_messages,
             buffer_bytes=buffer_bytes,
         )
+
+    def ws_connect_forever(
+        self,
+        url: StrOrURL,
+        *,
+        min_delay: float = MIN_DELAY,
+        max_delay: float = MAX_DELAY,
+        **options: Unpack[WebSocketOptions],
+    ) -> Forever[WebSocket]:
+        """Iterate over open WebSockets to ``url``: each step closes the last and opens the next.
+
+        Where the server cannot be reached, or is not ready, the step waits, longer each
+        time, from ``min_delay`` to ``max_delay`` seconds. Closing the session ends the wait.
+
+            for socket in session.ws_connect_forever("wss://example.org/feed"):
+                for message in socket:
+                    print(message.data)
+
+        Raises:
+            WSServerHandshakeError: the server refuses for good, say with 403.
+            SessionClosedError: the session was closed.
+        """
+        return Forever(
+            partial(self.ws_connect, url, **options),
+            self._pause,
+            min_delay=min_delay,
+            max_delay=max_delay,
+        )
+
+    def _pause(self, seconds: float) -> None:
+        self._portal.call(pause, seconds)
 
     # -- closing ---------------------------------------------------------------------
 

@@ -25,7 +25,7 @@ from ._models import Head, redacted_url
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-    from ._portal import Remote
+    from ._lease import Remote
 
 
 class StreamReader(io.RawIOBase):

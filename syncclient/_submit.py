@@ -6,8 +6,9 @@ from ._async.exchange import Exchange
 from ._async.session import AsyncSession
 from ._call import in_caller
 from ._future import CallFuture
+from ._lease import Remote
 from ._models import Reply
-from ._portal import Portal, Remote
+from ._portal import Portal
 from ._request import Prepared
 from ._response import CharsetResolver, Response, call_site, check_status
 

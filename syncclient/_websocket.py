@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from ._async.session import AsyncSession
-    from ._portal import Portal, Remote
+    from ._lease import Remote
+    from ._portal import Portal
     from ._request import Auth, Defaults
     from ._tls import SSLArgument
     from ._types import LooseHeaders, StrOrURL

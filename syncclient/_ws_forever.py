@@ -39,7 +39,7 @@ S = TypeVar("S", bound=Closable)
 class Forever(Generic[S]):
     """An iterator of open sockets: each step closes the last one and opens the next.
 
-    Parameters:
+    Args:
         connect: opens a socket, or raises.
         pause: waits so many seconds. It is asked, and not ``time.sleep``, since the closing
             of the session has to end the wait.

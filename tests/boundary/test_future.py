@@ -16,8 +16,9 @@ import syncclient
 from syncclient._call import in_caller
 from syncclient._exceptions import BlockingCallError, LoopThreadError, SessionClosedError
 from syncclient._future import Relay
+from syncclient._lease import Remote
 from syncclient._loop_thread import LoopThread
-from syncclient._portal import Portal, Remote
+from syncclient._portal import Portal
 from tests.boundary.conftest import Resident, closed, in_thread
 
 WITHIN = 5.0  # seconds: every wait is bounded, so that a lost event fails and never hangs

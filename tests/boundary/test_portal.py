@@ -382,7 +382,7 @@ def test_close_is_not_held_by_a_task_that_swallows_cancellation(
     portal: Portal[Resident], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The wait for calls to unwind is bounded, and their callers wake all the same (rule 5)."""
-    monkeypatch.setattr("syncclient._portal._UNWIND_LIMIT", 0.1)
+    monkeypatch.setattr("syncclient._lease.UNWIND_LIMIT", 0.1)
     began, stop = threading.Event(), threading.Event()
 
     async def stubborn(resident: Resident) -> None:

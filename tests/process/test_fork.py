@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 FORK = """
 import asyncio, gc, os, sys, threading
 import logging, warnings
-logging.getLogger("asyncio").setLevel(logging.ERROR)  # "Executing ... took 0.1 s": so they may, here
+logging.getLogger("asyncio").setLevel(logging.ERROR)  # that a callback took long: it may, here
 warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
 import syncclient
 

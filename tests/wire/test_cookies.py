@@ -219,7 +219,11 @@ def test_settings_of_a_jar_can_be_looked_at() -> None:
             unsafe=True, quote_cookie=False, treat_as_secure_origin=["http://localhost:8080/x"]
         ),
     )
-    assert (plain.unsafe, plain.quote_cookie, plain.treat_as_secure_origin) == (False, True, frozenset[URL]())
+    assert (plain.unsafe, plain.quote_cookie, plain.treat_as_secure_origin) == (
+        False,
+        True,
+        frozenset[URL](),
+    )
     assert (special.unsafe, special.quote_cookie) == (True, False)
     assert special.treat_as_secure_origin == {URL("http://localhost:8080")}
     assert (DummyCookieJar().unsafe, DummyCookieJar().quote_cookie) == (False, True)
