@@ -61,6 +61,7 @@ from multidict import CIMultiDict, CIMultiDictProxy, MultiDict, MultiDictProxy
 from yarl import URL
 
 from ._api import delete, get, head, options, patch, post, put, request
+from ._async.retry import Retry
 from ._body_writer import BodyWriter
 from ._connector import BaseConnector, TCPConnector
 from ._cookies import CookieJar, DummyCookieJar
@@ -76,6 +77,7 @@ from ._exceptions import (
 )
 from ._loop_thread import LoopThread
 from ._many import Request, ResponseIterator
+from ._models import Attempt
 from ._resolver import AsyncResolver, ThreadedResolver
 from ._response import Response
 from ._session import Session
@@ -86,6 +88,7 @@ from ._websocket import WebSocket
 
 __all__ = [
     "AsyncResolver",
+    "Attempt",
     "BaseConnector",
     "BasicAuth",
     "BlockingCallError",
@@ -137,6 +140,7 @@ __all__ = [
     "RequestInfo",
     "Response",
     "ResponseIterator",
+    "Retry",
     "ServerConnectionError",
     "ServerDisconnectedError",
     "ServerFingerprintMismatch",

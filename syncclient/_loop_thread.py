@@ -18,6 +18,7 @@ atomic, with the GIL and, by the set's own lock, without it.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import os
 import sys
 import threading
@@ -26,6 +27,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from ._exceptions import LoopThreadError
+from ._inbox import Inbox
 from ._workers import DaemonExecutor
 
 #: Seconds a new loop thread has to report that its loop runs.
@@ -99,6 +101,7 @@ class LoopRun:
         #: Trips to the loop and back since the thread started. Counted on the loop thread.
         self.crossings: int = 0
         self.loop: asyncio.AbstractEventLoop
+        self._inbox: Inbox
         self._stopped_early = False
 
     # -- any thread ------------------------------------------------------------------
@@ -143,10 +146,8 @@ class LoopRun:
         """
         self.posted.add(pending)
         try:
-            # Without a context argument the loop copies this thread's context, so
-            # that the call runs in the caller's. Passing our own copy would cost one.
-            self.loop.call_soon_threadsafe(pending.begin)
-        except RuntimeError:
+            self._inbox.put(contextvars.copy_context(), pending.begin)
+        except (OSError, RuntimeError):
             self.posted.discard(pending)
             raise self.death() from None
 
@@ -158,8 +159,8 @@ class LoopRun:
         if not self.usable():
             return False
         try:
-            self.loop.call_soon_threadsafe(function, *args)
-        except RuntimeError:  # the loop was closed just now
+            self._inbox.put(None, function, args)
+        except (OSError, RuntimeError):  # the loop was closed just now
             return False
         return True
 
@@ -197,6 +198,7 @@ class LoopRun:
         self.ident = threading.get_ident()
         try:
             self.loop = self._loop_factory()
+            self._inbox = Inbox(self.loop)
         except BaseException as exc:
             self._cause = exc
             self.ended = True
@@ -224,6 +226,7 @@ class LoopRun:
         except BaseException as exc:
             self._cause = self._cause or exc
         try:
+            self._inbox.close()
             self.loop.close()
         finally:
             for pending in list(self.posted):

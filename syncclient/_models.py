@@ -30,11 +30,27 @@ class Head(NamedTuple):
     history: tuple[Head, ...]
 
 
+class Attempt(NamedTuple):
+    """One attempt at a request; see ``Retry``."""
+
+    #: Counted from 1.
+    number: int
+    #: The status of its response; None where there was none.
+    status: int | None
+    #: The name of the error's class, and the error's message; empty where there was none.
+    error: str
+    message: str
+    #: How long it took, in seconds.
+    seconds: float
+
+
 class Reply(NamedTuple):
     """A head, and the body where that had arrived with it."""
 
     head: Head
     body: bytes | None
+    #: All attempts, where there might have been more than one.
+    attempts: tuple[Attempt, ...] = ()
 
 
 _USERINFO = re.compile(r"(?<=//)[^/?#]*@")

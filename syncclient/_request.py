@@ -21,6 +21,7 @@ from aiohttp.typedefs import Query
 from multidict import CIMultiDict, MultiDict, MultiDictProxy, istr
 from yarl import URL
 
+from ._async.retry import Retry, check_retry
 from ._checks import UNSET, Unset, seconds
 from ._models import redacted_text, redacted_url
 from ._options import CHECKS, raise_for_status
@@ -229,6 +230,7 @@ class RequestOptions(TypedDict, total=False):
     ssl: SSLArgument
     server_hostname: str | None
     proxy_headers: LooseHeaders | None
+    retry: Retry | None
     trace_request_ctx: object
     read_bufsize: int | None
     auto_decompress: bool | None
@@ -300,6 +302,8 @@ class Defaults:
             )
         if (proxy := proxy_url(options.get("proxy"), options.get("proxy_auth"))) is not None:
             engine["proxy"] = proxy
+        if "retry" in options:
+            engine["retry"] = check_retry("retry", options["retry"])
         if (proxy_headers := options.get("proxy_headers")) is not None:
             engine["proxy_headers"] = CIMultiDict(header_items(proxy_headers, "proxy_headers"))
         timeout = check_timeout(options.get("timeout", UNSET), self.timeout)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json as jsonlib
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from http.cookies import SimpleCookie
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
@@ -24,9 +24,12 @@ from multidict import CIMultiDictProxy, MultiDictProxy
 from yarl import URL
 
 from ._async.exchange import Exchange
+from ._async.retry import sign
+from ._async.sse import ServerSentEvent
 from ._async.stream import Inbox
 from ._lease import Remote
 from ._models import (
+    Attempt,
     Head,
     Reply,
     redacted_head,
@@ -35,6 +38,7 @@ from ._models import (
     redacted_url,
 )
 from ._request import RaiseForStatus
+from ._sse import parsed
 from ._stream import StreamReader
 from ._types import JSONDecoder
 
@@ -95,6 +99,7 @@ class Response(HeadersMixin):
         self._head = head
         self._headers = head.headers
         self._resolve_charset = resolve_charset
+        self._attempts = reply.attempts
         self._taken = reply.body
         self._body: bytes | None = None
         self._released = False
@@ -174,6 +179,11 @@ class Response(HeadersMixin):
     def history(self) -> tuple[Response, ...]:
         """The responses that redirected here, oldest first; their bodies are gone."""
         return tuple(_released_response(head, self._resolve_charset) for head in self._head.history)
+
+    @property
+    def attempts(self) -> tuple[Attempt, ...]:
+        """All attempts at the request, this response's the last; empty without a ``Retry``."""
+        return self._attempts
 
     @property
     def links(self) -> MultiDictProxy[MultiDictProxy[str | URL]]:
@@ -266,6 +276,13 @@ class Response(HeadersMixin):
             return None
         return loads(stripped.decode(encoding or self.get_encoding()))
 
+    def events(self) -> Iterator[ServerSentEvent]:
+        """Iterate over the server-sent events of the body, as they come.
+
+        Blocks until the next one, and ends with the body. ``Session.sse`` connects again.
+        """
+        return parsed(self.content.iter_any())
+
     def raise_for_status(self) -> None:
         """Raise ClientResponseError if the status is 400 or above.
 
@@ -275,12 +292,15 @@ class Response(HeadersMixin):
             return
         if not self._in_context:
             self.release()
-        raise ClientResponseError(
+        error = ClientResponseError(
             *self._for_error(),
             status=self.status,
             message=self.reason or "",
             headers=redacted_headers(self.headers),
         )
+        if self._attempts:
+            sign(error, self._attempts)
+        raise error
 
     @property
     def closed(self) -> bool:

@@ -17,6 +17,7 @@ from yarl import URL
 
 from . import _fork as _fork  # installs the fork and exit hooks
 from ._async.connector import Pool
+from ._async.retry import Retry, check_retry
 from ._async.session import AsyncSession
 from ._async.websocket import BUFFER_BYTES, BUFFER_MESSAGES, pause
 from ._checks import UNSET, Unset, count
@@ -107,6 +108,7 @@ class Session:
         fallback_charset_resolver: ``(response, body) -> encoding``, in the caller's thread,
             for bodies that do not name their charset.
         middlewares: aiohttp client middlewares.
+        retry: when a request that failed is tried again; None leaves it at one attempt.
         loop_thread: whose event loop to use; None is the one that all sessions share.
 
     Source: aiohttp.ClientSession, without ``loop`` and the deprecated or loop-bound
@@ -142,6 +144,7 @@ class Session:
         max_headers: int = 128,
         fallback_charset_resolver: CharsetResolver = lambda response, body: "utf-8",
         middlewares: Sequence[ClientMiddlewareType] = (),
+        retry: Retry | None = None,
         loop_thread: LoopThread | None = None,
         **misspelt: Never,
     ) -> None:
@@ -199,6 +202,7 @@ class Session:
                 connector=factory,
                 cookie_jar=cookie_jar._live_jar,
                 cookies=cookies and checked(cookies=cookies)["cookies"],
+                retry=check_retry("retry", retry),
                 options=self._options,
             ),
             AsyncSession.aclose,
@@ -232,6 +236,8 @@ class Session:
             compress: ``"deflate"``, ``"gzip"``, True for deflate: how to compress the body.
             chunked: True sends the body in chunks.
             expect100: whether to wait for ``100 Continue`` before the body is sent.
+            retry: when this request is tried again if it fails; overrides the session's,
+                and None means never.
             raise_for_status: overrides the session's; None is the session's.
             read_until_eof: whether a body of unknown length lasts until the connection ends.
             proxy: URL of the proxy.

@@ -13,7 +13,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "syncclient"
 
 GROUND = {"_types", "_exceptions", "_deadline", "_models"}
-BOUNDARY = {"_portal", "_lease", "_call", "_future", "_loop_thread", "_workers", "_fork"}
+BOUNDARY = {"_portal", "_lease", "_call", "_future", "_inbox", "_loop_thread", "_workers", "_fork"}
 
 # The face from left to right: a module imports from its own column, or from one further left.
 # A face module that is not named here belongs to the first column.

@@ -207,6 +207,22 @@ class Body(Payload):
         """Whether it cannot be sent (again)."""
         return self.fault is not None or self._inner.consumed
 
+    @property
+    def replayable(self) -> bool:
+        """Whether ``restart`` can go back to the first byte."""
+        return self.fault is None and all(source.replayable for source in self._sources)
+
+    async def restart(self) -> None:
+        """Go back to the first byte, for another request with this body."""
+        self._response = None
+        before = self._attempt
+        if before is not None and before.task is not None:
+            before.task.cancel()
+            await asyncio.wait((before.task,))
+        self._answered = False
+        for source in self._sources:
+            await source.restart()
+
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
         """Not possible without waiting."""
         return self._inner.decode(encoding, errors)

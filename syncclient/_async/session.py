@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, TypeVar
 
 import aiohttp
@@ -21,10 +21,15 @@ from .errors import explained
 from .exchange import Exchange
 from .head import head_of
 from .many import AsyncMany, Feed, Relay
+from .phase import Phase, Progress
+from .retry import Budget, Retry, Retrying
 from .tcp import TCPPool, unix_socket
 from .whole import watch
 
 T = TypeVar("T")
+
+#: What a request comes to: a reply, and what of it is still open.
+Answer = tuple[Reply, Exchange | None]
 
 #: The arguments of ``AsyncSession.request``.
 Crossing = tuple[str, URL, ClientTimeout, dict[str, Any]]
@@ -44,6 +49,7 @@ class AsyncSession:
         connector: makes the connector; called once, here.
         cookie_jar: makes, or returns, the cookie jar; called once, here.
         cookies: put into the jar, for every host.
+        retry: when requests that have no policy of their own are tried again.
         options: the keywords of aiohttp.ClientSession that describe no transport.
     """
 
@@ -53,6 +59,7 @@ class AsyncSession:
         connector: Callable[[], Pool],
         cookie_jar: Callable[[], AbstractCookieJar],
         cookies: LooseCookies | None = None,
+        retry: Retry | None = None,
         options: dict[str, Any],
     ) -> None:
         self._pool = connector()
@@ -67,20 +74,60 @@ class AsyncSession:
         self.http = aiohttp.ClientSession(
             connector=self._pool, cookie_jar=cookie_jar(), cookies=cookies, **options
         )
+        self._retry = retry
+        self._budgets: dict[Retry, Budget] = {}
+        if retry is not None:
+            # aiohttp's own second attempt, on a dead kept-alive connection, which neither
+            # counts nor waits. Private, but what its own test client switches off as well.
+            self.http._retry_connection = False
         self._open: set[Closable] = set()
 
-    async def request(
+    def request(
         self, method: str, url: URL, timeout: ClientTimeout, options: dict[str, Any]
-    ) -> tuple[Reply, Exchange | None]:
+    ) -> Coroutine[Any, Any, Answer]:
         """Send a request and wait for the head of its response.
 
         The body comes along if it has all arrived by then, and nothing stays open;
         otherwise the second value is what is still open.
         """
-        progress = phase.Progress(method, url, timeout)
+        return self._send(self._request, method, url, timeout, options)
+
+    async def fetch(
+        self, method: str, url: URL, timeout: ClientTimeout, options: dict[str, Any]
+    ) -> Reply:
+        """Send a request, and wait for the whole of its response."""
+        reply, _ = await self._send(self._fetch, method, url, timeout, options)
+        return reply
+
+    def _send(
+        self,
+        ask: Callable[[Progress, ClientTimeout, dict[str, Any]], Coroutine[Any, Any, Answer]],
+        method: str,
+        url: URL,
+        timeout: ClientTimeout,
+        options: dict[str, Any],
+    ) -> Coroutine[Any, Any, Answer]:
+        """Have ``ask`` make the request, as often as the policy for retries says."""
+        # No coroutine itself: most requests have no policy, and each would pay for one.
+        progress = Progress(method, url, timeout)
+        policy: Retry | None = options.pop("retry", self._retry)
+        if policy is None or not policy.applies(method):
+            return ask(progress, timeout, options)
+        budget = None
+        if policy.budget is not None:
+            budget = self._budgets.setdefault(policy, Budget(policy.budget))
+        retrying = Retrying(policy, budget, progress, options.get("data"))
+        # Each attempt has options of its own: they are changed on their way.
+        return retrying.run(lambda left: ask(progress, left, dict(options)))
+
+    async def _request(
+        self, progress: Progress, timeout: ClientTimeout, options: dict[str, Any]
+    ) -> Answer:
+        method, url = progress.method, progress.url
+        progress.phase, progress.detail = Phase.HEAD, ""
         phase.begin(progress)
-        if "unix_socket" in options:
-            unix_socket.set(options.pop("unix_socket"))
+        # Always: the same task, and so the same context, may have made another request.
+        unix_socket.set(options.pop("unix_socket", None))
         if self._environment and "middlewares" in options:
             options["middlewares"] = (*self._environment, *options["middlewares"])
         body = options.get("data")
@@ -106,15 +153,14 @@ class AsyncSession:
         self._open.add(exchange)
         return Reply(head, None), exchange
 
-    async def fetch(
-        self, method: str, url: URL, timeout: ClientTimeout, options: dict[str, Any]
-    ) -> Reply:
-        """Send a request, and wait for the whole of its response."""
-        reply, exchange = await self.request(method, url, timeout, options)
+    async def _fetch(
+        self, progress: Progress, timeout: ClientTimeout, options: dict[str, Any]
+    ) -> Answer:
+        reply, exchange = await self._request(progress, timeout, options)
         if exchange is None:
-            return reply
+            return reply, None
         try:
-            return reply._replace(body=await exchange.read())
+            return reply._replace(body=await exchange.read()), None
         except BaseException:
             exchange.abort()
             raise

@@ -122,15 +122,19 @@ class EventParser:
     def _dispatch(self, events: list[ServerSentEvent]) -> None:
         self.last_event_id = self._id
         if self._data:
-            events.append(
-                ServerSentEvent(self._type or "message", "\n".join(self._data), self._id)
-            )
+            events.append(ServerSentEvent(self._type or "message", "\n".join(self._data), self._id))
             self._data.clear()
         self._type = ""
 
 
-#: Bytes that came, each with the number of the connection they came over.
-Feed = deque[tuple[int, bytes]]
+class Feed:
+    """What has come and is not parsed yet. Outlives the call that brings it."""
+
+    def __init__(self) -> None:
+        #: Bytes, each with the number of the connection they came over.
+        self.parts: deque[tuple[int, bytes]] = deque()
+        #: Whether nothing comes after that.
+        self.ended = False
 
 
 class AsyncEventSource:
@@ -142,8 +146,8 @@ class AsyncEventSource:
     Args:
         session: whose connections to use.
         request: the first request; the later ones differ in Last-Event-ID.
-        reconnects: how many attempts in a row may fail; None sets no limit, and with 0
-            the source ends with its first connection.
+        reconnects: how many attempts in a row may fail before that is the end; None sets no
+            limit, and with 0 there are no attempts.
     """
 
     def __init__(
@@ -167,7 +171,7 @@ class AsyncEventSource:
         """Put what comes next into ``feed``, connecting if need be; False at the end of it all.
 
         Args:
-            feed: takes the bytes, and outlives a cancelled call.
+            feed: takes the bytes.
             last_event_id: what to connect with.
             retry: seconds to wait before; None is ``RETRY``.
 
@@ -192,6 +196,7 @@ class AsyncEventSource:
             raise
         finally:
             self._taking = None
+            feed.ended = self.done
         return False
 
     async def _take_from_connection(self, feed: Feed) -> bool:
@@ -203,7 +208,7 @@ class AsyncEventSource:
                 self._lost(exc)
         if inbox:
             self._failures = 0
-            feed.append((self._number, inbox.cut(ALL)))
+            feed.parts.append((self._number, inbox.cut(ALL)))
             return True
         if inbox.eof:
             self._lost(None)
@@ -241,16 +246,12 @@ class AsyncEventSource:
         """The connection has ended, or could not be made: go on, or end it all."""
         if self.done:
             return
-        if self._connected:
-            self._connected = False
-            # One that brought nothing counts as an attempt that failed.
-            self._failures += 0 if self._inbox.total else 1
-        self._exchange = None
-        if self._reconnects is not None and self._failures > max(0, self._reconnects - 1):
-            if exc is not None:
-                raise exc
-            self.abandon()
-        elif self._reconnects == 0:
+        # A connection that brought nothing counts as an attempt that failed.
+        if self._connected and not self._inbox.total:
+            self._failures += 1
+        self._connected, self._exchange = False, None
+        limit = self._reconnects
+        if limit is not None and (limit == 0 or self._failures > limit):
             if exc is not None:
                 raise exc
             self.abandon()
@@ -260,7 +261,7 @@ class AsyncEventSource:
         parser, feed, number = EventParser(last_event_id), Feed(), 0
         try:
             while await self.take(feed, parser.last_event_id, parser.retry):
-                current, data = feed.popleft()
+                current, data = feed.parts.popleft()
                 if current != number:
                     number = current
                     parser.restart()
@@ -300,7 +301,8 @@ async def open_events(
 
 def _check(head: Head) -> None:
     """Raise unless ``head`` announces a stream of events."""
-    info, history = redacted_info(head.request_info), tuple(map(redacted_head, head.history))
+    info = redacted_info(head.request_info)
+    history: Any = tuple(map(redacted_head, head.history))
     headers = redacted_headers(head.headers)
     if head.status != 200:
         raise ClientResponseError(

@@ -1,0 +1,123 @@
+"""Downloads into files: the inside of ``Session.download``."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from aiohttp import ClientPayloadError, ClientResponse, ClientTimeout
+from aiohttp.client_reqrep import ContentDisposition
+
+from ._async.download import AsyncDownload, Begun, Feed, Known, open_download
+from ._checks import count
+from ._models import Head
+from ._partial import Partial, safe_name
+
+if TYPE_CHECKING:
+    from ._portal import Portal
+    from ._async.session import AsyncSession
+    from ._request import Defaults, RequestOptions
+    from ._types import StrOrURL
+
+#: ``(bytes there, bytes in all or None)``; called in the caller's thread.
+ProgressHook = Callable[[int, int | None], object]
+
+#: Seconds without a byte after which a connection is taken for lost.
+_STALLED = 60.0
+
+
+def download(
+    portal: Portal[AsyncSession],
+    defaults: Defaults,
+    url: StrOrURL,
+    path: str | os.PathLike[str],
+    options: RequestOptions,
+    *,
+    resume: bool = True,
+    progress: ProgressHook | bool | None = None,
+    digest: str | None = None,
+    retries: int = 5,
+) -> Path:
+    """Download into a file, and return its path. Blocks until it is complete.
+
+    The bytes go to ``NAME.part`` beside the target, with a note of their version in
+    ``NAME.part.json``. Only what is complete and verified appears under its name, in one
+    step and in place of what was there. An error, an interrupt, or the end of the process
+    leaves the part; the next download to the same path goes on from there if the server
+    can do that and still has the version, and starts over if not. On a full disk the part
+    is kept as well.
+
+    Args:
+        path: of the file; or a directory, for a name by the Content-Disposition or the
+            URL, which never leads out of the directory.
+        resume: False starts over, whatever is there.
+        progress: called with the number of bytes there, and the number of all or None,
+            in this thread; True draws a bar, by rich or tqdm.
+        digest: ``"sha256:0123..."``, or another algorithm of hashlib's: what the file
+            must have. A part that turns out to be something else is removed.
+        retries: how many attempts in a row may bring nothing after a connection was lost.
+        options: the keywords of ``Session.request``. Without ``timeout=`` there is no limit
+            to the whole, and a connection counts as lost after 60 s without a byte.
+
+    Raises:
+        ClientResponseError: the server has no such file.
+        ClientError: the connection failed, finally; the length or the digest is wrong.
+        OSError: the file cannot be written.
+        BlockingIOError: another download to the path is under way.
+    """
+    verifier = None if digest is None else _Verifier(digest)
+    count("retries", retries)
+    prepared = defaults.prepare("GET", url, options)
+    method, target_url, timeout, engine = prepared.crossing
+    if "timeout" not in options:
+        timeout = ClientTimeout(
+            total=None,
+            connect=timeout.connect,
+            sock_connect=timeout.sock_connect,
+            sock_read=timeout.sock_read or _STALLED,
+        )
+    target = Path(path)
+    with ExitStack() as stack:
+        partial = None
+        known = Known()
+        if not (target.is_dir() or os.fspath(path).endswith(("/", os.sep))):
+            partial = Partial(target)
+            stack.callback(partial.close)
+            known = partial.known() if resume else Known()
+        _, remote = portal.open(open_download, (method, target_url, timeout, engine), known, retries)
+        assert remote is not None
+        stack.callback(remote.post, AsyncDownload.abandon)
+        report = stack.enter_context(_reporting(progress, target.name))
+        feed = Feed()
+        total: int | None = None
+        while not feed.ended or feed.parts:
+            if not feed.parts:
+                remote.call(AsyncDownload.take, feed)
+                continue
+            part = feed.parts.popleft()
+            if isinstance(part, bytes):
+                assert partial is not None
+                partial.append(part)
+            else:
+                if partial is None:
+                    partial = Partial(target / _name(part.head))
+                    stack.callback(partial.close)
+                    known = partial.known() if resume else Known()
+                    if known.offset and known[1:] == part.known[1:]:
+                        feed.parts.clear()
+                        remote.call(AsyncDownload.go_on_from, known)
+                        continue
+                total = part.known.total
+                if part.known.offset != partial.offset or not part.known.offset:
+                    partial.restart(part.known)
+            report(partial.offset, total)
+        assert partial is not None
+        if verifier is not None and not verifier.approves(partial):
+            partial.discard()
+            raise ClientPayloadError(f"the file from {target_url} is not what {digest} says")
+        partial.finish()
+        return partial.target
