@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-from aiohttp import ClientPayloadError, ClientResponse, ClientTimeout
-from aiohttp.client_reqrep import ContentDisposition
+from aiohttp import (
+    ClientPayloadError,
+    ClientTimeout,
+    content_disposition_filename,
+    hdrs,
+    parse_content_disposition,
+)
 
 from ._async.download import AsyncDownload, Begun, Feed, Known, open_download
 from ._checks import count
-from ._models import Head
+from ._models import Head, redacted_url
 from ._partial import Partial, safe_name
 
 if TYPE_CHECKING:
@@ -88,7 +94,9 @@ def download(
             partial = Partial(target)
             stack.callback(partial.close)
             known = partial.known() if resume else Known()
-        _, remote = portal.open(open_download, (method, target_url, timeout, engine), known, retries)
+        _, remote = portal.open(
+            open_download, (method, target_url, timeout, engine), known, retries
+        )
         assert remote is not None
         stack.callback(remote.post, AsyncDownload.abandon)
         report = stack.enter_context(_reporting(progress, target.name))
@@ -112,12 +120,96 @@ def download(
                         remote.call(AsyncDownload.go_on_from, known)
                         continue
                 total = part.known.total
-                if part.known.offset != partial.offset or not part.known.offset:
+                if not part.known.offset:
                     partial.restart(part.known)
+                assert part.known.offset == partial.offset
             report(partial.offset, total)
         assert partial is not None
         if verifier is not None and not verifier.approves(partial):
             partial.discard()
-            raise ClientPayloadError(f"the file from {target_url} is not what {digest} says")
+            raise ClientPayloadError(
+                f"the file from {redacted_url(target_url)} is not what {digest} says"
+            )
         partial.finish()
         return partial.target
+
+
+def _name(head: Head) -> str:
+    def candidates() -> Iterator[str | None]:
+        _, parameters = parse_content_disposition(head.headers.get(hdrs.CONTENT_DISPOSITION))
+        yield content_disposition_filename(parameters)
+        yield head.url.name
+
+    return safe_name(candidates())
+
+
+class _Verifier:
+    """A digest to compare with, ``"sha256:0123..."``."""
+
+    def __init__(self, digest: str) -> None:
+        algorithm, _, value = digest.partition(":")
+        if algorithm not in hashlib.algorithms_available or not value:
+            raise ValueError(f"digest must be like 'sha256:0123...', not {digest!r}")
+        self._algorithm = algorithm
+        self._value = value.strip().lower()
+
+    def approves(self, partial: Partial) -> bool:
+        found = hashlib.new(self._algorithm)
+        partial.update(found)
+        return found.hexdigest() == self._value
+
+
+@contextmanager
+def _reporting(progress: ProgressHook | bool | None, name: str) -> Iterator[ProgressHook]:
+    """Give what ``progress`` asks for as a function."""
+    if callable(progress):
+        yield progress
+    elif not progress:
+        yield lambda done, total: None
+    elif (bar := _rich_bar(name) or _tqdm_bar(name)) is not None:
+        with ExitStack() as stack:
+            yield bar(stack)
+    else:
+        raise ImportError("progress=True needs rich or tqdm: pip install 'syncclient[progress]'")
+
+
+def _rich_bar(name: str) -> Callable[[ExitStack], ProgressHook] | None:
+    try:
+        from rich import progress as rich
+        from rich.console import Console
+    except ImportError:
+        return None
+
+    def show(stack: ExitStack) -> ProgressHook:
+        bar = stack.enter_context(
+            rich.Progress(
+                rich.TextColumn("{task.description}"),
+                rich.BarColumn(),
+                rich.DownloadColumn(),
+                rich.TransferSpeedColumn(),
+                rich.TimeRemainingColumn(),
+                console=Console(stderr=True),
+            )
+        )
+        task = bar.add_task(name, total=None)
+        return lambda done, total: bar.update(task, completed=done, total=total)
+
+    return show
+
+
+def _tqdm_bar(name: str) -> Callable[[ExitStack], ProgressHook] | None:
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        return None
+
+    def show(stack: ExitStack) -> ProgressHook:
+        bar = stack.enter_context(tqdm(desc=name, unit="B", unit_scale=True, file=sys.stderr))
+
+        def report(done: int, total: int | None) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        return report
+
+    return show

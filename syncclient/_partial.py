@@ -44,7 +44,7 @@ class Partial:
         )
         try:
             self._lock()
-            #: Counts from where the file was empty: 0 is where it ends.
+            #: How many bytes there are.
             self.offset = os.fstat(self._file.fileno()).st_size
         except BaseException:
             self._file.close()
@@ -52,7 +52,7 @@ class Partial:
 
     def _lock(self) -> None:
         if sys.platform == "win32":
-            return  # there, an open file cannot be renamed over by another process
+            return  # one download cannot rename the file while another has it open
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -4,6 +4,7 @@
 Each row of the table is a claim and what was seen; the exit status is 0 only if all rows hold.
 """
 
+import hashlib
 import socket
 import statistics
 import sys
@@ -17,6 +18,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import Progress
 from rich.table import Table
 
 import syncclient
@@ -28,6 +30,9 @@ from tests.servers.process import AppServer, app_server
 THREADS = 32
 REQUESTS_PER_THREAD = 25
 TIMED_REQUESTS = 500
+STREAMED = 64 * 2**20  # bytes
+UPLOADED = 32 * 2**20  # bytes
+MAPPED = 1000
 
 
 class ClaimError(Exception):
@@ -37,6 +42,14 @@ class ClaimError(Exception):
 def check(holds: bool, seen: object) -> None:
     if not holds:
         raise ClaimError(f"saw {seen!r}")
+
+
+@contextmanager
+def bar(title: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show progress while the block runs; gone afterwards. Yields what advances it."""
+    with Progress(transient=True) as progress:
+        task = progress.add_task(title, total=total)
+        yield lambda done: progress.update(task, advance=done)
 
 
 @dataclass(frozen=True)
@@ -138,6 +151,68 @@ def wrong_keyword(session: syncclient.Session, server: AppServer) -> str:
     return caught.text
 
 
+def streamed_download(session: syncclient.Session, server: AppServer) -> str:
+    received, blocks = 0, 0
+    with session.get(f"/bytes/{STREAMED}") as response, bar("download", STREAMED) as advance:
+        check(not response.closed, "the whole body at once")
+        for block in response.content.iter_chunked(2**16):
+            received, blocks = received + len(block), blocks + 1
+            advance(len(block))
+    check(received == STREAMED, received)
+    lines = sum(1 for _ in session.get("/stream/1000").content)
+    check(lines == 1000, lines)
+    return f"{received >> 20} MiB in {blocks} blocks, never held whole; then {lines} lines"
+
+
+def generator_upload(session: syncclient.Session, server: AppServer) -> str:
+    here = threading.get_ident()
+    digest = hashlib.sha256()
+
+    def blocks() -> Iterator[bytes]:
+        for number in range(UPLOADED // 2**16):
+            check(threading.get_ident() == here, "the generator ran in another thread")
+            block = number.to_bytes(4, "big") * 2**14
+            digest.update(block)
+            advance(len(block))
+            yield block
+
+    with bar("upload", UPLOADED) as advance:
+        seen = session.post("/upload", data=blocks()).json()
+    check(seen["length"] == UPLOADED and seen["sha256"] == digest.hexdigest(), seen)
+    return f"{UPLOADED >> 20} MiB pulled from a generator in this thread; the digest agrees"
+
+
+def websocket(session: syncclient.Session, server: AppServer) -> str:
+    with session.ws_connect("/echo?burst=1000") as socket:
+        burst = [socket.receive_str() for _ in range(1000)]
+        check(burst == [str(n) for n in range(1000)], burst[:3])
+        socket.send_json({"hello": "server"})
+        answer = socket.receive_json()
+        check(answer == {"hello": "server"}, answer)
+    check(socket.close_code == 1000, socket.close_code)
+    return f"{len(burst)} messages received in order, one echoed, closed with {socket.close_code}"
+
+
+def many_at_once(session: syncclient.Session, server: AppServer) -> str:
+    started, answered = time.perf_counter(), 0
+    urls = (f"/get?n={n}" for n in range(MAPPED))
+    with bar("map", MAPPED) as advance:
+        for number, response in enumerate(session.map(urls, concurrency=50)):
+            check(response.json()["args"] == [["n", str(number)]], number)
+            answered += 1
+            advance(1)
+    check(answered == MAPPED, answered)
+    seconds = time.perf_counter() - started
+    return f"{MAPPED} GETs from one thread, 50 at a time, in order: {seconds:.2f} s"
+
+
+def one_deadline(session: syncclient.Session, server: AppServer) -> str:
+    with expected(syncclient.DeadlineError) as caught, syncclient.timeout(0.3):
+        session.get("/json").read()
+        session.get("/delay/30")
+    return caught.text
+
+
 def timing(session: syncclient.Session, server: AppServer) -> str:
     def one() -> float:
         started = time.perf_counter()
@@ -186,6 +261,11 @@ STEPS = [
     Step("error: 404", not_found),
     Step("error: too slow", too_slow),
     Step("error: wrong keyword", wrong_keyword),
+    Step("streamed download", streamed_download),
+    Step("upload from a generator", generator_upload),
+    Step("WebSocket", websocket),
+    Step(f"map of {MAPPED} requests", many_at_once),
+    Step("one deadline for a block", one_deadline),
     Step("timing", timing),
     Step("clean close", clean_close),
     Step("one-shot functions", one_shot),

@@ -110,7 +110,6 @@ class AsyncDownload:
         if self._exchange is not None:
             self._exchange.abort()
         self._known, self._connected, self._exchange = known, False, None
-        self._failures, self._tried = 0, False
 
     async def _take_from_connection(self, feed: Feed) -> bool:
         inbox = self._inbox
@@ -154,7 +153,7 @@ class AsyncDownload:
             begun = Known(0, _validator(head), _length(head))
         elif known.offset and status == 206 and (total := _goes_on(head, known)) is not None:
             begun = known._replace(total=total)
-        elif known.offset and status == 416 and _size_told(head) == known.offset == known.total:
+        elif known.offset and status == 416 and _is_all(head, known):
             begun, reply = known, Reply(head, b"")  # all of it was here
             self._drop_exchange()
         elif known.offset and status in (206, 416):
@@ -242,16 +241,17 @@ def _goes_on(head: Head, known: Known) -> int | None:
         return None
     total = int(told[3])
     # Not every server takes If-Range seriously.
-    etag = head.headers.get(hdrs.ETAG)
-    is_another = etag is not None and known.validator != etag and known.validator[:1] == '"'  # type: ignore[index]  # there is one, for we asked with it
-    if is_another or int(told[2]) != total - 1 or known.total not in (None, total):
+    is_etag = known.validator is not None and known.validator.startswith('"')
+    version = head.headers.get(hdrs.ETAG if is_etag else hdrs.LAST_MODIFIED, known.validator)
+    if version != known.validator or int(told[2]) != total - 1 or known.total not in (None, total):
         return None
     return total
 
 
-def _size_told(head: Head) -> int | None:
+def _is_all(head: Head, known: Known) -> bool:
+    """Tell whether ``head`` refuses a range because ``known`` has all there is."""
     told = _CONTENT_RANGE.fullmatch(head.headers.get(hdrs.CONTENT_RANGE, ""))
-    return None if told is None or told[3] == "*" else int(told[3])
+    return told is not None and told[3] == str(known.offset) and known.total in (None, known.offset)
 
 
 def _error(head: Head) -> ClientResponseError:

@@ -51,8 +51,12 @@ class Retry:
     request itself, with a certificate or with the total timeout. A body is sent again from
     its first byte; one that cannot be, such as a generator, is never sent twice.
 
+    A response that is read as a stream is had once its head is here: if its body breaks off
+    later, that is the reader's. ``submit`` and ``map`` read the body within the attempt.
+
     After the last attempt comes what that one came to: its response, whatever the status,
-    or its error. Both tell of all attempts as ``attempts``.
+    or its error. Both tell of all attempts as ``attempts``. While a session has a policy,
+    aiohttp's own silent second attempt on a dead kept-alive connection is off.
 
     Args:
         attempts: how often a request is tried at most, the first time included.

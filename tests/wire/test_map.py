@@ -10,7 +10,9 @@ import threading
 import weakref
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -107,6 +109,20 @@ def test_each_kind_of_request(session: Session) -> None:
     assert [dict(echo["args"])["n"] for echo in echoes] == ["0", "1", "2", "3", "4", "5"]
     assert [response.tag for response in responses] == [None, None, None, "third", None, 5]
     assert echoes[3]["json"] == {"three": 3}
+
+
+def test_requests_do_not_meddle_with_each_other(
+    app: AppServer, unix_app: tuple[AppServer, Path]
+) -> None:
+    """A request to a Unix socket leaves the next one, in the same slot, its own way."""
+    other, path = unix_app
+    over_unix = f"http+unix://{quote(str(path), safe='')}/anything?n=unix"
+    before = app.stats().requests, other.stats().requests
+    with Session() as session:
+        asked = [over_unix, f"{app.url}/anything?n=tcp"] * 3
+        echoes = [response.json() for response in session.map(asked, concurrency=1)]
+    assert [dict(echo["args"])["n"] for echo in echoes] == ["unix", "tcp"] * 3
+    assert (app.stats().requests, other.stats().requests) == (before[0] + 3, before[1] + 3)
 
 
 def test_the_session_s_settings_apply(app: AppServer) -> None:

@@ -105,7 +105,7 @@ def test_an_untrusted_certificate_is_not_tried_again(tls_app: AppServer) -> None
     with Session(retry=QUICK) as session:
         with pytest.raises(syncclient.ClientConnectorCertificateError) as caught:
             session.get(tls_app.url)
-    assert len(caught.value.attempts) == 1  # type: ignore[attr-defined]  # put there by Retry
+    assert len(caught.value.attempts) == 1
 
 
 def test_a_session_without_a_policy_tries_once(raw_server: StartRawServer) -> None:
@@ -402,7 +402,11 @@ def test_retry_after_may_be_sooner_than_the_backoff(raw_server: StartRawServer) 
     assert time.monotonic() - began < 5
 
 
-@pytest.mark.parametrize("value", ["31", "9" * 5000, formatdate(time.time() + 86400, usegmt=True)])
+@pytest.mark.parametrize(
+    "value",
+    ["31", "9" * 5000, formatdate(time.time() + 86400, usegmt=True)],
+    ids=["seconds", "many digits", "date"],
+)
 def test_retry_after_beyond_the_cap_ends_it(raw_server: StartRawServer, value: str) -> None:
     """A server that asks for more than max_delay gets no other request, and is believed."""
     wire = raw_server(answers(429, headers=(("Retry-After", value),)))
