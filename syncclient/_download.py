@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -18,14 +17,14 @@ from aiohttp import (
     parse_content_disposition,
 )
 
-from ._async.download import AsyncDownload, Begun, Feed, Known, open_download
+from ._async.download import AsyncDownload, Feed, Known, open_download
 from ._checks import count
 from ._models import Head, redacted_url
 from ._partial import Partial, safe_name
 
 if TYPE_CHECKING:
-    from ._portal import Portal
     from ._async.session import AsyncSession
+    from ._portal import Portal
     from ._request import Defaults, RequestOptions
     from ._types import StrOrURL
 
@@ -62,10 +61,11 @@ def download(
             URL, which never leads out of the directory.
         resume: False starts over, whatever is there.
         progress: called with the number of bytes there, and the number of all or None,
-            in this thread; True draws a bar, by rich or tqdm.
+            in this thread; True draws a bar on stderr, by rich.
         digest: ``"sha256:0123..."``, or another algorithm of hashlib's: what the file
             must have. A part that turns out to be something else is removed.
-        retries: how many attempts in a row may bring nothing after a connection was lost.
+        retries: how many attempts in a row to make once a connection was lost; one that
+            brings bytes begins the count anew.
         options: the keywords of ``Session.request``. Without ``timeout=`` there is no limit
             to the whole, and a connection counts as lost after 60 s without a byte.
 
@@ -166,11 +166,11 @@ def _reporting(progress: ProgressHook | bool | None, name: str) -> Iterator[Prog
         yield progress
     elif not progress:
         yield lambda done, total: None
-    elif (bar := _rich_bar(name) or _tqdm_bar(name)) is not None:
+    elif (bar := _rich_bar(name)) is not None:
         with ExitStack() as stack:
             yield bar(stack)
     else:
-        raise ImportError("progress=True needs rich or tqdm: pip install 'syncclient[progress]'")
+        raise ImportError("progress=True needs rich: pip install 'syncclient[progress]'")
 
 
 def _rich_bar(name: str) -> Callable[[ExitStack], ProgressHook] | None:
@@ -193,23 +193,5 @@ def _rich_bar(name: str) -> Callable[[ExitStack], ProgressHook] | None:
         )
         task = bar.add_task(name, total=None)
         return lambda done, total: bar.update(task, completed=done, total=total)
-
-    return show
-
-
-def _tqdm_bar(name: str) -> Callable[[ExitStack], ProgressHook] | None:
-    try:
-        from tqdm import tqdm
-    except ImportError:
-        return None
-
-    def show(stack: ExitStack) -> ProgressHook:
-        bar = stack.enter_context(tqdm(desc=name, unit="B", unit_scale=True, file=sys.stderr))
-
-        def report(done: int, total: int | None) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
-        return report
 
     return show

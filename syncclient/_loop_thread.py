@@ -196,6 +196,7 @@ class LoopRun:
 
     def _main(self) -> None:
         self.ident = threading.get_ident()
+        _local.run = self
         try:
             self.loop = self._loop_factory()
             self._inbox = Inbox(self.loop)
@@ -341,6 +342,12 @@ class LoopThread:
             _parked.append(run)
 
 
+def running_here() -> LoopRun:
+    """Return the run whose loop thread this is. Loop thread only."""
+    run: LoopRun = _local.run
+    return run
+
+
 def refuse_patched_threads() -> None:
     """Raise LoopThreadError if gevent or eventlet replaced threads by greenlets."""
     gevent = sys.modules.get("gevent.monkey")
@@ -356,6 +363,9 @@ def refuse_patched_threads() -> None:
         f"needs a real one: leave threads out ({name}.monkey_patch(thread=False))"
     )
 
+
+#: On a loop thread, its run.
+_local = threading.local()
 
 #: Every LoopThread of the process, for the fork and exit hooks.
 _every: weakref.WeakSet[LoopThread] = weakref.WeakSet()

@@ -56,9 +56,19 @@ class Partial:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise BlockingIOError(
-                f"another download to {self.target} is under way: {self._path} is locked"
-            ) from None
+            raise self._busy() from None
+        # The other one may have finished just now: what we have open is then the target.
+        try:
+            is_ours = os.path.samestat(os.fstat(self._file.fileno()), self._path.lstat())
+        except FileNotFoundError:
+            is_ours = False
+        if not is_ours:
+            raise self._busy()
+
+    def _busy(self) -> BlockingIOError:
+        return BlockingIOError(
+            f"another download to {self.target} is under way: it has {self._path}"
+        )
 
     def known(self) -> Known:
         """Return what the file and its note say; nothing if they do not fit together."""

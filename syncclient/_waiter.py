@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from ._loop_thread import running_here
+
 
 class Waiter:
     """One wait of a task on the loop, which any thread may end. Made on the loop thread.
@@ -13,11 +15,11 @@ class Waiter:
     So neither misses the other, without a lock. A waiter serves once.
     """
 
-    __slots__ = ("_future", "_loop", "_woken")
+    __slots__ = ("_future", "_run", "_woken")
 
     def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._future: asyncio.Future[None] | None = self._loop.create_future()
+        self._run = running_here()
+        self._future: asyncio.Future[None] | None = self._run.loop.create_future()
         self._woken = False
 
     async def wait(self) -> None:
@@ -32,10 +34,8 @@ class Waiter:
         """End the wait. Any thread, and finalisers: neither blocks nor locks."""
         if not self._woken:
             self._woken = True
-            try:
-                self._loop.call_soon_threadsafe(self.wake_here)
-            except RuntimeError:
-                pass  # the loop is closed, and the wait ended with it
+            # If the loop has ended, then so has the wait.
+            self._run.post(self.wake_here)
 
     def wake_here(self, _: object = None) -> None:
         """End the wait. Loop thread only."""

@@ -65,7 +65,8 @@ class AsyncDownload:
         session: whose connections to use.
         request: a GET.
         known: what there is already.
-        retries: how many attempts in a row may bring nothing before that is the end.
+        retries: how many attempts in a row to make once a connection was lost; one that
+            brings bytes begins the count anew.
     """
 
     def __init__(
@@ -235,7 +236,7 @@ def _length(head: Head) -> int | None:
 
 
 def _goes_on(head: Head, known: Known) -> int | None:
-    """Return the size of the whole if ``head`` begins just where ``known`` ends, in that version."""
+    """Return the size of it all if ``head`` begins where ``known`` ends, in the same version."""
     told = _CONTENT_RANGE.fullmatch(head.headers.get(hdrs.CONTENT_RANGE, ""))
     if told is None or told[1] is None or told[3] == "*" or int(told[1]) != known.offset:
         return None

@@ -1,0 +1,66 @@
+"""A download killed at any moment leaves no wrong file, and goes on where it was."""
+
+import hashlib
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.servers.content import pattern
+from tests.servers.process import ROOT, AppServer
+
+SIZE = 8 * 2**20
+
+CHILD = """
+import sys, time
+import syncclient
+from syncclient._download import download
+
+def progress(done, total):
+    print(done, flush=True)
+    time.sleep(0.002)  # so that there are moments to be killed at
+
+with syncclient.Session(read_bufsize=2**14) as session:
+    download(session._portal, session._defaults, sys.argv[1], sys.argv[2], {}, progress=progress)
+"""
+
+
+def start(url: str, target: Path) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-c", CHILD, url, str(target)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize(
+    "kills", [8, pytest.param(50, marks=[pytest.mark.slow, pytest.mark.timeout(300)])]
+)
+def test_killed_and_resumed(app: AppServer, tmp_path: Path, kills: int) -> None:
+    """By SIGKILL at random moments, again and again; the content changes once in between."""
+    rng = random.Random(kills)
+    target, body = tmp_path / "x", pattern(SIZE)
+    digest = hashlib.sha256(body).hexdigest()
+    resumed = killed = 0
+    while killed < kills:
+        version = "new" if killed >= kills // 2 else "old"
+        with start(f"{app.url}/range/{SIZE}?etag={version}", target) as child:
+            assert child.stdout is not None
+            first = child.stdout.readline()
+            resumed += first not in ("", "0\n")
+            # A few milliseconds into the writing; the sleep is the randomness, not a wait.
+            time.sleep(rng.random() * 0.02)
+            child.kill()
+        killed += 1
+        if target.exists():
+            assert hashlib.sha256(target.read_bytes()).hexdigest() == digest
+            target.unlink()
+    with start(f"{app.url}/range/{SIZE}?etag=new", target) as child:
+        child.communicate(timeout=60)
+    assert hashlib.sha256(target.read_bytes()).hexdigest() == digest
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+    assert resumed
