@@ -306,7 +306,9 @@ class Call(Generic[R]):
             return
         self._cancelled = reason
         if self._task is not None:
-            self._task.cancel()
+            # Not at once: before Python 3.12 the task may not have had its first step, and
+            # cancelled before that it would end without one, and nobody would wake the caller.
+            self.run.loop.call_soon(self._task.cancel)
         else:
             self.run.posted.discard(self)
             self._finish(reason or asyncio.CancelledError())

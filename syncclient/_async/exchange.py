@@ -15,7 +15,7 @@ from .phase import Phase, Progress, begin
 from .stream import ALL, Inbox
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable
 
 #: What aiohttp's readchunk() returns at the end.
 _END = (b"", False)
@@ -129,14 +129,6 @@ class Exchange:
         await self.read_into(inbox)
         return inbox.cut(ALL)
 
-    async def blocks(self) -> AsyncIterator[bytes]:
-        """Iterate over the rest of the body, in blocks as they come."""
-        inbox = Inbox()
-        while not inbox.eof:
-            await self.fill(inbox)
-            while block := inbox.block():
-                yield block
-
     async def _fill(self, inbox: Inbox, goal: int, to_chunk_end: bool) -> None:
         content = self.response.content
         inbox.line_limit = content.get_read_buffer_limits()[1]
@@ -198,6 +190,11 @@ class Exchange:
                 return  # too many: the next fill says so
 
     def _break(self, exc: Exception, inbox: Inbox) -> None:
+        if type(exc) is RuntimeError:
+            # "Connection closed.": we are quicker than the callback that tells of it.
+            self._lost()
+            fault = self.response.content.exception()
+            exc = fault if isinstance(fault, Exception) else exc
         if isinstance(exc, HttpProcessingError):
             malformed = ClientPayloadError(f"the body is malformed: {exc.message}")
             malformed.__cause__ = exc

@@ -95,6 +95,8 @@ class AsyncMany(Generic[S, T]):
         self._relay = relay
         self._forget = forget
         self._workers: set[asyncio.Task[None]] = set()
+        # Not len(_workers), which a task leaves only some time after it has ended.
+        self._slots_taken = 0
         self._ready: dict[int, T | BaseException] = {}
         self._wanted: int | None = None
         self._waiter: asyncio.Future[None] | None = None
@@ -107,10 +109,11 @@ class AsyncMany(Generic[S, T]):
 
     def begin(self) -> None:
         """Begin with what is in the feed, as far as there is room for it."""
-        while not self.done and len(self._workers) < self._concurrency:
+        while not self.done and self._slots_taken < self._concurrency:
             asked = self._feed.take()
             if asked is None:
                 return
+            self._slots_taken += 1
             # One worker for each slot, not one task for each request: it goes on to the
             # next request by itself.
             worker = asyncio.ensure_future(self._work(*asked))
@@ -165,6 +168,8 @@ class AsyncMany(Generic[S, T]):
                 self._wake()
             asked = self._feed.take()
             if asked is None:
+                # At once: the ``begin`` that is asked for now may come before this task ends.
+                self._slots_taken -= 1
                 return
             number, request = asked
 

@@ -289,6 +289,18 @@ def test_the_fields_of_the_engine_that_we_read_are_there() -> None:
     assert "_traces" in ClientResponse.__init__.__code__.co_names
 
 
+def test_a_connection_that_is_gone_is_an_error_of_the_body(
+    loop: asyncio.AbstractEventLoop,
+) -> None:
+    """aiohttp's reader raises a bare RuntimeError where nobody has told it why."""
+    content = fed(loop, eof=False)
+    content._protocol.connected = False  # type: ignore[misc]  # ours, where it is no property
+    exchange, inbox = opened(content), Inbox()
+    with pytest.raises(ClientPayloadError, match="the connection was lost"):
+        loop.run_until_complete(exchange.fill(inbox))
+    assert exchange.done
+
+
 # The limit.
 
 

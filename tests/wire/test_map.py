@@ -116,10 +116,11 @@ def test_requests_do_not_meddle_with_each_other(
 ) -> None:
     """A request to a Unix socket leaves the next one, in the same slot, its own way."""
     other, path = unix_app
+    by_name = app.url.replace("127.0.0.1", "localhost")
     over_unix = f"http+unix://{quote(str(path), safe='')}/anything?n=unix"
     before = app.stats().requests, other.stats().requests
     with Session() as session:
-        asked = [over_unix, f"{app.url}/anything?n=tcp"] * 3
+        asked = [over_unix, f"{by_name}/anything?n=tcp"] * 3
         echoes = [response.json() for response in session.map(asked, concurrency=1)]
     assert [dict(echo["args"])["n"] for echo in echoes] == ["unix", "tcp"] * 3
     assert (app.stats().requests, other.stats().requests) == (before[0] + 3, before[1] + 3)

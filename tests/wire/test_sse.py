@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from aiohttp import ClientConnectionError, ClientResponseError, ContentTypeError
+from aiohttp import ClientConnectionError, ClientResponseError, ClientTimeout, ContentTypeError
+from yarl import URL
 
 import syncclient
 from syncclient import Session, SessionClosedError
-from syncclient._async.sse import ServerSentEvent
+from syncclient._async.session import AsyncSession
+from syncclient._async.sse import AsyncEventSource, ServerSentEvent
 from syncclient._sse import EventSource, sse
 from tests.servers.process import AppServer
 from tests.servers.raw import RawConnection, Script, StartRawServer
@@ -88,6 +90,19 @@ def test_a_source_may_post(raw_server: StartRawServer, session: Session) -> None
     assert [(each.method, each.body) for each in wire.requests] == [("POST", b'{"q": 1}')] * 2
     with pytest.raises(TypeError, match="may be resent"):
         source(session, wire.url, method="POST", options={"data": iter([b"x"])})
+
+
+def test_the_core_iterates_by_itself(raw_server: StartRawServer, session: Session) -> None:
+    """An async program has the same source, without the face."""
+    wire = raw_server(events(b"retry:0\nid:1\ndata:a\n\n"), events(b"data:b\n\n"), no_more)
+
+    async def collect(resident: AsyncSession) -> list[str]:
+        request = ("GET", URL(wire.url), ClientTimeout(), dict[str, Any]())
+        stream = AsyncEventSource(resident, request)
+        return [event.data async for event in stream.events()]
+
+    assert session._portal.call(collect) == ["a", "b"]
+    assert [each.header("Last-Event-ID") for each in wire.requests] == ["", "1", "1"]
 
 
 @pytest.mark.parametrize(

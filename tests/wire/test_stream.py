@@ -94,8 +94,9 @@ def test_every_way_of_reading_gives_the_whole_body(session: Session, query: str)
     for way in ways:
         with session.get(url) as response:
             assert way(response.content) == body
-            assert response.content.at_eof()
+            # Who asked for no more than all its bytes may not know yet that it ends there.
             assert response.content.read() == response.content.readline() == b""
+            assert response.content.at_eof()
             assert response.content.total_bytes == size
             assert response.closed
             assert not response.content.closed
