@@ -120,7 +120,7 @@ class Call(Generic[R]):
         kwargs: dict[str, Any],
         deadline: timeout | None = None,
     ) -> None:
-        self.run = run
+        self.run: LoopRun = run
         self._deadline = deadline
         self._timer: asyncio.TimerHandle | None = None
         #: What the call is doing, for the error of a deadline. Loop thread only.
@@ -264,7 +264,7 @@ class Call(Generic[R]):
             self._error = error
         place, self._place = self._place, None
         # Let go on this thread of all that may belong to it.
-        self._method = self._task = None
+        self._method = self._task = self._cancelled = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -66,8 +66,11 @@ class CallFuture(Future[R]):
 
     def result(self, timeout: float | None = None) -> R:
         """Return the result, or raise the error. Blocks for ``timeout`` seconds at most."""
-        self.exception(timeout)
-        return super().result()
+        try:
+            self.exception(timeout)
+            return super().result()
+        finally:
+            del self  # which holds the error, whose traceback holds this frame
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Return the error, or None. Blocks until there is one, ``timeout`` seconds at most.

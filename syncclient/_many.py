@@ -52,10 +52,10 @@ class Request:
     def __init__(
         self, method: str, url: StrOrURL, *, tag: Any = None, **options: Unpack[RequestOptions]
     ) -> None:
-        self.method = method
-        self.url = url
-        self.tag = tag
-        self.options = options
+        self.method: str = method
+        self.url: StrOrURL = url
+        self.tag: Any = tag
+        self.options: RequestOptions = options
 
     def __repr__(self) -> str:
         tag = "" if self.tag is None else f" tag={self.tag!r}"
@@ -131,7 +131,10 @@ class ResponseIterator(Iterator[R], Generic[R]):
         asked, outcome = self._next.popleft() if self._next else self._more()
         prepared, tag = asked
         if prepared is None or isinstance(outcome, BaseException) or _has_more(prepared):
-            return self._settled(prepared, tag, outcome)
+            try:
+                return self._settled(prepared, tag, outcome)
+            finally:
+                del outcome  # an error's traceback holds this frame
         response = Response(outcome, None, self._resolve_charset)
         response.tag = tag
         return cast(R, response)

@@ -51,7 +51,7 @@ class Outgoing:
 
     def __init__(self, value: EngineBody, lent: Sequence[Lent] = ()) -> None:
         #: What the engine gets.
-        self.value = value
+        self.value: EngineBody = value
         self._lent = lent
 
     @property

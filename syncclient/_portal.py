@@ -148,9 +148,12 @@ class Portal(Generic[T]):
             return SubmittedCall[R](run, lease, held, submission, lease.explained).submit()
         except LoopThreadError as exc:
             error = lease.explained(exc)
-            if error is exc:
-                raise
-            raise error from None
+            try:
+                if error is exc:
+                    raise
+                raise error from None
+            finally:
+                del error  # its traceback holds this frame
 
     def close(self, reason: Reason, *, grace: float = 0.0) -> None:
         """Close all that is open on the loop and return the lease. Blocks; idempotent.

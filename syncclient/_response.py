@@ -298,9 +298,12 @@ class Response(HeadersMixin):
             message=self.reason or "",
             headers=redacted_headers(self.headers),
         )
-        if self._attempts:
-            sign(error, self._attempts)
-        raise error
+        try:
+            if self._attempts:
+                sign(error, self._attempts)
+            raise error
+        finally:
+            del error  # its traceback holds this frame
 
     @property
     def closed(self) -> bool:

@@ -57,15 +57,15 @@ class Inbox:
         #: Where HTTP chunks end that are not read yet, counted from the start of the body.
         self.ends: deque[int] = deque()
         #: How many bytes have come in, in all.
-        self.total = 0
+        self.total: int = 0
         #: How many the server has sent for them; None if the body was not compressed.
         self.compressed: int | None = None
         #: Whether the body ends with what is here.
-        self.eof = body is not None
+        self.eof: bool = body is not None
         #: What broke the body off, after what is here.
         self.error: Exception | None = None
         #: How many bytes a line may have, unless its reader says otherwise.
-        self.line_limit = LINE_LIMIT
+        self.line_limit: int = LINE_LIMIT
         if body:
             self.put(body)
 

@@ -27,7 +27,7 @@ class Inbox:
     def __init__(self) -> None:
         self.messages: deque[WSMessage] = deque()
         #: Whether nothing more will be appended.
-        self.ended = False
+        self.ended: bool = False
         self._closed = False
         self._close_code: int | None = None
         self._exception: BaseException | None = None

@@ -406,6 +406,11 @@ def _in_callback(session: Session) -> None:
     session.get("/get", raise_for_status=fail)
 
 
+def _past_deadline(session: Session) -> None:
+    with syncclient.timeout(0.05):
+        session.get("/delay/30")
+
+
 FAILURES: dict[str, Callable[[Session], object]] = {
     "bad argument": lambda session: session.get("/get", timeout=-1),
     "bad url": lambda session: session.get("http://"),
@@ -417,6 +422,19 @@ FAILURES: dict[str, Callable[[Session], object]] = {
     "short body": lambda session: session.get("/range/100000?drop_after=10").read(),
     "type": lambda session: session.get("/html").json(),
     "callback": _in_callback,
+    "submitted": lambda session: session.submit(
+        "GET", "/status/404", raise_for_status=True
+    ).result(),
+    "mapped": lambda session: list(session.map(["/get", "/status/404"], raise_for_status=True)),
+    "mapped wrongly": lambda session: list(session.map(["/get", ("GET",)])),  # type: ignore[list-item]  # the point of the test
+    "mapped broken": lambda session: list(session.map(["/range/100000?drop_after=10"])),
+    "tried again": lambda session: session.get(
+        "/status/503", raise_for_status=True, retry=syncclient.Retry(2, backoff=0)
+    ),
+    "broken again": lambda session: session.submit(
+        "GET", "/range/100000?drop_after=10", retry=syncclient.Retry(2, backoff=0)
+    ).result(),
+    "deadline": _past_deadline,
 }
 
 
