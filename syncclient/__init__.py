@@ -62,6 +62,7 @@ from yarl import URL
 
 from ._api import delete, get, head, options, patch, post, put, request
 from ._async.retry import Retry
+from ._async.sse import ServerSentEvent
 from ._body_writer import BodyWriter
 from ._connector import BaseConnector, TCPConnector
 from ._cookies import CookieJar, DummyCookieJar
@@ -81,10 +82,12 @@ from ._models import Attempt
 from ._resolver import AsyncResolver, ThreadedResolver
 from ._response import Response
 from ._session import Session
+from ._sse import EventSource
 from ._stream import StreamReader
 from ._transports import NamedPipeConnector, SocksConnector, UnixConnector
 from ._types import HttpVersion10, HttpVersion11
 from ._websocket import WebSocket
+from ._ws_forever import Forever
 
 __all__ = [
     "AsyncResolver",
@@ -117,7 +120,9 @@ __all__ = [
     "DeadlineError",
     "DigestAuthMiddleware",
     "DummyCookieJar",
+    "EventSource",
     "Fingerprint",
+    "Forever",
     "FormData",
     "HttpVersion",
     "HttpVersion10",
@@ -144,6 +149,7 @@ __all__ = [
     "ServerConnectionError",
     "ServerDisconnectedError",
     "ServerFingerprintMismatch",
+    "ServerSentEvent",
     "ServerTimeoutError",
     "Session",
     "SessionClosedError",

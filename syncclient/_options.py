@@ -96,6 +96,7 @@ CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "compress": _coding,
     "cookies": _cookies,
     "expect100": _flag,
+    "max_body": count,
     "max_field_size": partial(count, least=1),
     "max_headers": partial(count, least=1),
     "max_line_size": partial(count, least=1),

@@ -237,6 +237,7 @@ class RequestOptions(TypedDict, total=False):
     max_line_size: int | None
     max_field_size: int | None
     max_headers: int | None
+    max_body: int | None
     middlewares: Sequence[ClientMiddlewareType] | None
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json as jsonlib
+import os
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from functools import partial
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
 
@@ -23,6 +25,7 @@ from ._async.websocket import BUFFER_BYTES, BUFFER_MESSAGES, pause
 from ._checks import UNSET, Unset, count
 from ._connector import BaseConnector
 from ._cookies import BaseCookieJar, CookieJar
+from ._download import ProgressHook, download
 from ._exceptions import SessionClosedError
 from ._loop_thread import LoopThread, default_loop_thread, refuse_patched_threads
 from ._many import RequestLike, ResponseIterator, check_requests
@@ -41,6 +44,7 @@ from ._request import (
     header_items,
 )
 from ._response import CharsetResolver, Response, call_site, check_status
+from ._sse import EventSource, sse
 from ._submit import submit
 from ._transports import check_connector, proxy_url
 from ._types import JSONEncoder, LooseCookies, LooseHeaders, StrOrURL, Timeout
@@ -108,6 +112,8 @@ class Session:
         fallback_charset_resolver: ``(response, body) -> encoding``, in the caller's thread,
             for bodies that do not name their charset.
         middlewares: aiohttp client middlewares.
+        max_body: bytes that a body may have once it is decompressed; a longer one raises
+            ClientPayloadError, and is not decompressed further. None sets no limit.
         retry: when a request that failed is tried again; None leaves it at one attempt.
         loop_thread: whose event loop to use; None is the one that all sessions share.
 
@@ -144,6 +150,7 @@ class Session:
         max_headers: int = 128,
         fallback_charset_resolver: CharsetResolver = lambda response, body: "utf-8",
         middlewares: Sequence[ClientMiddlewareType] = (),
+        max_body: int | None = None,
         retry: Retry | None = None,
         loop_thread: LoopThread | None = None,
         **misspelt: Never,
@@ -203,6 +210,7 @@ class Session:
                 cookie_jar=cookie_jar._live_jar,
                 cookies=cookies and checked(cookies=cookies)["cookies"],
                 retry=check_retry("retry", retry),
+                max_body=None if max_body is None else count("max_body", max_body),
                 options=self._options,
             ),
             AsyncSession.aclose,
@@ -252,7 +260,7 @@ class Session:
             server_hostname: the name to verify the certificate against.
             proxy_headers: headers for the proxy.
             trace_request_ctx: an object for the callbacks of ``trace_configs``.
-            read_bufsize, auto_decompress, max_line_size, max_field_size, max_headers,
+            max_body, read_bufsize, auto_decompress, max_line_size, max_field_size, max_headers,
             middlewares: override the session's; None is the session's.
 
         Raises:
@@ -405,6 +413,95 @@ class Session:
     def delete(self, url: StrOrURL, **options: Unpack[RequestOptions]) -> Response:
         """Send a DELETE request. Blocks until the head of the response is here; see ``request``."""
         return self.request(hdrs.METH_DELETE, url, **options)
+
+    def sse(
+        self,
+        url: StrOrURL,
+        *,
+        method: str = hdrs.METH_GET,
+        last_event_id: str = "",
+        reconnects: int | None = None,
+        idle_timeout: float | None = None,
+        **options: Unpack[RequestOptions],
+    ) -> EventSource:
+        """Open a stream of server-sent events. Blocks until it is connected.
+
+        A lost connection is made again, with the Last-Event-ID, after a pause that the
+        server may set. Iterate over the events; leaving the ``with`` block closes it.
+
+        Args:
+            method: of the request.
+            last_event_id: where to go on, known from an earlier stream.
+            reconnects: how many attempts to connect again may fail in a row; None sets no
+                limit, and with 0 the events end with the connection.
+            idle_timeout: seconds without a byte after which the connection counts as lost;
+                None waits for ever.
+            options: the keywords of ``request``. Without ``timeout=`` only connecting is
+                limited.
+
+        Raises:
+            ClientResponseError: the answer is no stream of events.
+            ClientError: no connection could be made.
+
+        Source: EventSource of the HTML standard, section 9.2.
+        """
+        return sse(
+            self._portal,
+            self._defaults,
+            url,
+            options,
+            method=method,
+            last_event_id=last_event_id,
+            reconnects=reconnects,
+            idle_timeout=idle_timeout,
+        )
+
+    def download(
+        self,
+        url: StrOrURL,
+        path: str | os.PathLike[str],
+        *,
+        resume: bool = True,
+        progress: ProgressHook | bool | None = None,
+        digest: str | None = None,
+        retries: int = 5,
+        **options: Unpack[RequestOptions],
+    ) -> Path:
+        """Download into a file, and return its path. Blocks until it is complete.
+
+        The bytes go to ``NAME.part`` beside the target. Only what is complete and verified
+        appears under its name, in one step. After an error, an interrupt, or the end of the
+        process, the next download to the same path goes on where this one was, if the server
+        can do that and still has the same version; if not it starts over.
+
+        Args:
+            path: of the file; or a directory, for a name by the Content-Disposition or the
+                URL, which never leads out of the directory.
+            resume: False starts over, whatever is there.
+            progress: called with the number of bytes there, and the number of all or None,
+                in this thread; True draws a bar on stderr (``syncclient[progress]``).
+            digest: ``"sha256:0123..."``, or another algorithm of hashlib's, to verify.
+            retries: how many attempts in a row to make once a connection was lost.
+            options: the keywords of ``request``. Without ``timeout=`` there is no limit to
+                the whole, and a connection counts as lost after 60 s without a byte.
+
+        Raises:
+            ClientResponseError: the server has no such file.
+            ClientError: the connection failed for good; the length or the digest is wrong.
+            OSError: the file cannot be written; the part is kept.
+            BlockingIOError: another download to the path is under way.
+        """
+        return download(
+            self._portal,
+            self._defaults,
+            url,
+            path,
+            options,
+            resume=resume,
+            progress=progress,
+            digest=digest,
+            retries=retries,
+        )
 
     def ws_connect(
         self,

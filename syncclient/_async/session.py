@@ -60,8 +60,10 @@ class AsyncSession:
         cookie_jar: Callable[[], AbstractCookieJar],
         cookies: LooseCookies | None = None,
         retry: Retry | None = None,
+        max_body: int | None = None,
         options: dict[str, Any],
     ) -> None:
+        self._max_body = max_body
         self._pool = connector()
         watch(self._pool)
         options = dict(options)
@@ -128,6 +130,7 @@ class AsyncSession:
         phase.begin(progress)
         # Always: the same task, and so the same context, may have made another request.
         unix_socket.set(options.pop("unix_socket", None))
+        max_body: int | None = options.pop("max_body", self._max_body)
         if self._environment and "middlewares" in options:
             options["middlewares"] = (*self._environment, *options["middlewares"])
         body = options.get("data")
@@ -147,9 +150,10 @@ class AsyncSession:
         head = head_of(response)
         content = response.content
         # A fault in a body that is here already is kept for the read() that asks for it.
-        if content.is_eof() and content.exception() is None:
+        here = content.is_eof() and content.exception() is None
+        if here and (max_body is None or content.total_bytes <= max_body):
             return Reply(head, await response.read()), None
-        exchange = Exchange(response, progress, self.forget)
+        exchange = Exchange(response, progress, self.forget, max_body=max_body)
         self._open.add(exchange)
         return Reply(head, None), exchange
 
