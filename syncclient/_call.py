@@ -188,16 +188,19 @@ class Call(Generic[R]):
         """Run a job for the loop. An Exception goes back to it, an interrupt goes up."""
         if job.future.done():  # cancelled: nobody waits for it any more
             return
-        try:
-            job.value = job.function()
-        except Exception as exc:
-            job.error = exc
+        self._perform(job)
         # After the end, too: the task that asked may outlive this call (see ``Relay``).
         if not self.run.post(job.answered) and not self._done:
             raise LoopThreadError(
                 "the loop thread is not there any more to take this callback's result: "
                 "it died meanwhile, or the callback returned in a forked child"
             )
+
+    def _perform(self, job: Job) -> None:
+        try:
+            job.value = job.function()
+        except Exception as exc:
+            job.error = exc
 
     def _abandon(self) -> None:
         if not self._posted or self._done or not self.run.post(self.cancel, None):

@@ -249,10 +249,11 @@ class SubmittedCall(Call[R]):
         self._end(error)
         self._settle(error)
 
-    def _serve(self, job: Job) -> None:
+    def _perform(self, job: Job) -> None:
+        # No longer busy by the time the loop learns of the answer, and may end the call.
         self._busy = True
         try:
-            super()._serve(job)
+            super()._perform(job)
         finally:
             self._busy = False
 
