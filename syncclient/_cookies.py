@@ -15,12 +15,13 @@ import pickle
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from http.cookies import BaseCookie, Morsel, SimpleCookie
 from types import MappingProxyType
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, Literal, TypeVar, cast
 
 import aiohttp
 from aiohttp.abc import AbstractCookieJar
 from yarl import URL
 
+from ._cookie_files import from_netscape, make_private, netscape_text, to_netscape
 from ._exceptions import SessionClosedError
 from ._loop_thread import default_loop_thread
 from ._portal import Portal
@@ -176,12 +177,39 @@ class CookieJar(BaseCookieJar[aiohttp.CookieJar]):
         """The (domain, path, name) of cookies that subdomains do not get."""
         return self._do(lambda jar: jar.host_only_cookies)
 
-    def save(self, file_path: str | os.PathLike[str]) -> None:
-        """Write the cookies to a file that only its owner may read, in aiohttp's JSON format."""
-        self._do(copy.deepcopy).save(os.fspath(file_path))
+    def save(
+        self, file_path: str | os.PathLike[str], *, format: Literal["json", "netscape"] = "json"
+    ) -> None:
+        """Write the cookies to a file that only its owner may read.
+
+        Args:
+            file_path: the file; one that is there is overwritten.
+            format: ``"json"`` is aiohttp's own, which holds all there is of each cookie.
+                ``"netscape"`` is the cookies.txt of curl, wget and browsers. It leaves out
+                the cookies for every host, such as those of ``Session(cookies=...)``.
+
+        Raises:
+            OSError: the file cannot be written.
+            ValueError: there is no such format; or a cookie does not fit into it.
+        """
+        if format not in ("json", "netscape"):
+            raise ValueError(f"format must be 'json' or 'netscape', not {format!r}")
+        path = os.fspath(file_path)
+        jar = self._do(copy.deepcopy)
+        if format == "json":
+            make_private(path)
+            jar.save(path)
+            return
+        data = to_netscape(jar).encode()
+        make_private(path)
+        with open(path, "wb") as file:
+            file.write(data)
 
     def load(self, file_path: str | os.PathLike[str]) -> None:
-        """Replace the cookies by those of a file that ``save``, or aiohttp's, wrote.
+        """Replace the cookies by those of a file, whose format is seen from its beginning.
+
+        It is one that ``save`` or aiohttp's wrote, or a cookies.txt of any other program, which
+        begins with ``# Netscape HTTP Cookie File``.
 
         Raises OSError, ValueError or pickle.UnpicklingError where the file is missing
         or malformed; the jar is then as it was.
@@ -189,9 +217,16 @@ class CookieJar(BaseCookieJar[aiohttp.CookieJar]):
         path = os.fspath(file_path)
         loaded = self._do(copy.deepcopy)
         try:
-            loaded.load(path)
-        except (OSError, ValueError, pickle.UnpicklingError):
+            text = netscape_text(path)
+            if text is None:
+                loaded.load(path)
+            else:
+                loaded.clear()
+                from_netscape(text, loaded)
+        except (OSError, pickle.UnpicklingError):
             raise
+        except ValueError as exc:
+            raise ValueError(f"{path} does not hold cookies: {exc}") from exc
         except Exception as exc:
             raise ValueError(f"{path} does not hold cookies as save() writes them") from exc
         self._do(lambda jar: jar.__dict__.update(loaded.__dict__))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,15 +21,13 @@ from ._async.download import AsyncDownload, Feed, Known, open_download
 from ._checks import count
 from ._models import Head, redacted_url
 from ._partial import Partial, safe_name
+from ._progress import ProgressHook, reporting
 
 if TYPE_CHECKING:
     from ._async.session import AsyncSession
     from ._portal import Portal
     from ._request import Defaults, RequestOptions
     from ._types import StrOrURL
-
-#: ``(bytes there, bytes in all or None)``; called in the caller's thread.
-ProgressHook = Callable[[int, int | None], object]
 
 #: Seconds without a byte after which a connection is taken for lost.
 _STALLED = 60.0
@@ -99,7 +97,7 @@ def download(
         )
         assert remote is not None
         stack.callback(remote.post, AsyncDownload.abandon)
-        report = stack.enter_context(_reporting(progress, target.name))
+        report = stack.enter_context(reporting(progress, target.name))
         feed = Feed()
         total: int | None = None
         while not feed.ended or feed.parts:
@@ -157,41 +155,3 @@ class _Verifier:
         found = hashlib.new(self._algorithm)
         partial.update(found)
         return found.hexdigest() == self._value
-
-
-@contextmanager
-def _reporting(progress: ProgressHook | bool | None, name: str) -> Iterator[ProgressHook]:
-    """Give what ``progress`` asks for as a function."""
-    if callable(progress):
-        yield progress
-    elif not progress:
-        yield lambda done, total: None
-    elif (bar := _rich_bar(name)) is not None:
-        with ExitStack() as stack:
-            yield bar(stack)
-    else:
-        raise ImportError("progress=True needs rich: pip install 'syncclient[progress]'")
-
-
-def _rich_bar(name: str) -> Callable[[ExitStack], ProgressHook] | None:
-    try:
-        from rich import progress as rich
-        from rich.console import Console
-    except ImportError:
-        return None
-
-    def show(stack: ExitStack) -> ProgressHook:
-        bar = stack.enter_context(
-            rich.Progress(
-                rich.TextColumn("{task.description}"),
-                rich.BarColumn(),
-                rich.DownloadColumn(),
-                rich.TransferSpeedColumn(),
-                rich.TimeRemainingColumn(),
-                console=Console(stderr=True),
-            )
-        )
-        task = bar.add_task(name, total=None)
-        return lambda done, total: bar.update(task, completed=done, total=total)
-
-    return show

@@ -17,10 +17,13 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import socket
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+#: Seconds that senders have to get out of ``put`` before the inbox is closed all the same.
+_SENDING_LIMIT = 1.0
 #: Bytes taken off the bell at once. What is left rings again.
 _RINGS = 4096
 
@@ -37,6 +40,9 @@ class Inbox:
         self._letters: deque[
             tuple[contextvars.Context | None, Callable[..., object], tuple[Any, ...]]
         ] = deque()
+        #: Who is in put() at this moment.
+        self._senders: set[object] = set()
+        self._closed = False
         self._ours, self._theirs = socket.socketpair()
         self._ours.setblocking(False)
         self._theirs.setblocking(False)
@@ -57,7 +63,17 @@ class Inbox:
         Raises OSError or RuntimeError if the inbox is closed.
         """
         self._letters.append((context, function, args))
-        self._ring()
+        # Entered before the look at _closed, as close() sets that before it looks here:
+        # one of the two sees the other, and no byte goes to a descriptor that has been
+        # closed, and perhaps given to somebody else's socket, under the sender's hands.
+        sender = object()
+        self._senders.add(sender)
+        try:
+            if self._closed:
+                raise OSError("the loop has ended")
+            self._ring()
+        finally:
+            self._senders.discard(sender)
 
     def _ring_socket(self) -> None:
         try:
@@ -91,6 +107,10 @@ class Inbox:
 
     def close(self) -> None:
         """Stop watching. From now on ``put`` raises, or its function is never run."""
+        self._closed = True
+        give_up = time.monotonic() + _SENDING_LIMIT
+        while self._senders and time.monotonic() < give_up:
+            time.sleep(0)  # a sender is between two instructions, or was interrupted there
         if self._ring == self._ring_socket:
             self._loop.remove_reader(self._ours.fileno())
         self._ours.close()

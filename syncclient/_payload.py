@@ -11,6 +11,7 @@ import io
 import os
 from collections.abc import AsyncIterable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from functools import partial
 from typing import Any, Protocol, TypeAlias, cast
 from urllib.parse import urlencode
 
@@ -20,9 +21,12 @@ from aiohttp.payload import BytesPayload, IOBasePayload, Payload, StringPayload,
 from multidict import MultiDict, MultiDictProxy
 
 from ._async.body import Body, SourcePayload
+from ._async.meter import Meter
 from ._async.source import AsyncSource, BytesSource, Source
 from ._body_writer import BodyWriter
+from ._call import in_caller
 from ._piped import ContentSource
+from ._progress import Reporting, UploadReport
 from ._pull import BufferReader, CallerSource, FileReader, IterableReader, Readable, Reader
 from ._stream import StreamReader
 
@@ -94,20 +98,23 @@ _NOTHING_LENT: AbstractContextManager[None] = nullcontext()
 NO_BODY = Outgoing(b"")
 
 
-def outgoing(data: object) -> Outgoing:
-    """Return ``data=`` of a request made ready to be sent.
+def outgoing(data: object, reporting: Reporting | None = None) -> Outgoing:
+    """Return ``data=`` of a request made ready to be sent, its progress told if asked for.
 
     Raises:
         TypeError, ValueError: it is nothing that can be sent; the message says what is.
     """
-    if isinstance(data, bytes) and len(data) <= _LARGE:
+    if reporting is None and isinstance(data, bytes) and len(data) <= _LARGE:
         return Outgoing(data)
     maker = _Maker()
+    if reporting is not None:
+        report = UploadReport(reporting)
+        maker.lent.append(report)
+        maker.meter = Meter(partial(in_caller, report))
     payload = maker.whole(data)
-    if not maker.sources:
+    if not maker.sources and maker.meter is None:
         return Outgoing(payload)
-    body = Body(payload, maker.sources)
-    return Outgoing(body, maker.lent)
+    return Outgoing(Body(payload, maker.sources, maker.meter), maker.lent)
 
 
 class _Maker:
@@ -116,6 +123,7 @@ class _Maker:
     def __init__(self) -> None:
         self.sources: list[Source] = []
         self.lent: list[Lent] = []
+        self.meter: Meter | None = None
 
     def whole(self, data: object) -> Payload:
         """Return the payload for a whole body."""
@@ -178,7 +186,7 @@ class _Maker:
 
     def _pulled(self, source: Source, options: dict[str, Any], size: int | None = None) -> Payload:
         self.sources.append(source)
-        return SourcePayload(source, size=size, **options)
+        return SourcePayload(source, size=size, meter=self.meter, **options)
 
     def _adopted(self, payload: Payload) -> Payload:
         """Return an aiohttp payload with its files replaced by what reads them in our way."""

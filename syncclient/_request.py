@@ -26,6 +26,7 @@ from ._checks import UNSET, Unset, seconds
 from ._models import redacted_text, redacted_url
 from ._options import CHECKS, raise_for_status
 from ._payload import NO_BODY, Outgoing, outgoing
+from ._progress import ProgressHook, Reporting, reporting
 from ._tls import SSLArgument, merge_ssl
 from ._transports import proxy_url, split_unix_url
 from ._types import JSONEncoder, LooseCookies, LooseHeaders, StrOrURL, Timeout
@@ -172,17 +173,18 @@ def check_body(
     json_serialize: JSONEncoder,
     headers: CIMultiDict[str],
     skip_auto_headers: Iterable[str],
+    progress: Reporting | None = None,
 ) -> Outgoing:
     """Return the body, ready to be sent; JSON is serialised here, in the caller's thread."""
     if json is None:
-        return outgoing(data)
+        return outgoing(data, progress)
     if data is not None:
         raise ValueError("data and json parameters can not be used at the same time")
     skipped = {name.lower() for name in skip_auto_headers}
     if hdrs.CONTENT_TYPE not in headers and "content-type" not in skipped:
         headers[hdrs.CONTENT_TYPE] = "application/json"
     text = json_serialize(json)
-    return outgoing(text.encode() if isinstance(text, str) else text)
+    return outgoing(text.encode() if isinstance(text, str) else text, progress)
 
 
 #: Keywords of requests and httpx, and what to write here.
@@ -231,6 +233,7 @@ class RequestOptions(TypedDict, total=False):
     server_hostname: str | None
     proxy_headers: LooseHeaders | None
     retry: Retry | None
+    upload_progress: ProgressHook | bool | None
     trace_request_ctx: object
     read_bufsize: int | None
     auto_decompress: bool | None
@@ -285,12 +288,17 @@ class Defaults:
             engine["unix_socket"], url = over
         target = check_url(url, self.base_url, options.get("params"))
         headers = merge_headers(self.headers, options.get("headers"))
-        self._authorize(options.get("auth"), headers, target)
+        if (credentials := self._credentials(options.get("auth"), headers, target)) is not None:
+            engine["authorization"] = credentials
         body = NO_BODY
         data, json = options.get("data"), options.get("json")
         if data is not None or json is not None:
             skipped = self.skip_auto_headers.union(options.get("skip_auto_headers") or ())
-            body = check_body(data, json, self.json_serialize, headers, skipped)
+            progress = None
+            if (given := options.get("upload_progress")) not in (None, False):
+                name = target.name or str(target.host)
+                progress = reporting(given, name, "upload_progress")
+            body = check_body(data, json, self.json_serialize, headers, skipped, progress)
             engine["data"] = body.value
         if headers:
             engine["headers"] = headers
@@ -315,23 +323,24 @@ class Defaults:
             self.raise_for_status if checked is None else raise_for_status(checked),
         )
 
-    def _authorize(self, auth: Auth, headers: CIMultiDict[str], url: URL) -> None:
-        """Put the credentials meant for ``url`` into ``headers``."""
+    def _credentials(self, auth: Auth, headers: CIMultiDict[str], url: URL) -> str | None:
+        """Return the Authorization meant for ``url``, unless that or ``headers`` has one."""
         if auth is not None:
             if hdrs.AUTHORIZATION in headers:
                 raise ValueError("auth cannot be combined with an Authorization header")
             if url.raw_user is not None or url.raw_password is not None:
                 raise ValueError("auth cannot be combined with credentials in the URL")
-            headers[hdrs.AUTHORIZATION] = authorization(auth)
-        elif url.raw_user is not None and hdrs.AUTHORIZATION in headers:
+            return authorization(auth)
+        if url.raw_user is not None and hdrs.AUTHORIZATION in headers:
             raise ValueError("an Authorization header cannot be combined with credentials in url")
-        elif (
+        if (
             self._authorization is not None
             and hdrs.AUTHORIZATION not in headers
             and url.raw_user is None
             and (self.base_url is None or self.base_url.origin() == url.origin())
         ):
-            headers[hdrs.AUTHORIZATION] = self._authorization
+            return self._authorization
+        return None
 
 
 _SSL = frozenset({"ssl", "verify_ssl", "ssl_context", "fingerprint"})

@@ -25,7 +25,7 @@ from ._async.websocket import BUFFER_BYTES, BUFFER_MESSAGES, pause
 from ._checks import UNSET, Unset, count
 from ._connector import BaseConnector
 from ._cookies import BaseCookieJar, CookieJar
-from ._download import ProgressHook, download
+from ._download import download
 from ._exceptions import SessionClosedError
 from ._loop_thread import LoopThread, default_loop_thread, refuse_patched_threads
 from ._many import RequestLike, ResponseIterator, check_requests
@@ -246,6 +246,13 @@ class Session:
             expect100: whether to wait for ``100 Continue`` before the body is sent.
             retry: when this request is tried again if it fails; overrides the session's,
                 and None means never.
+            upload_progress: called with the bytes of the body sent and those in all, or None,
+                in this thread while it waits; True draws a bar on stderr
+                (``syncclient[progress]``). Bytes count as sent when the engine has taken
+                them from the caller's buffer, which is before the server has them; they are
+                counted uncompressed, and anew where the body is sent again. The request
+                returns when all is sent, or the server refused it. What the function
+                raises aborts it.
             raise_for_status: overrides the session's; None is the session's.
             read_until_eof: whether a body of unknown length lasts until the connection ends.
             proxy: URL of the proxy.

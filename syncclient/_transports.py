@@ -220,6 +220,7 @@ def proxy_url(
     ``proxy_auth`` would make aiohttp warn of its own parameter.
 
     Raises:
+        TypeError: One of them is of a type that it does not take.
         aiohttp.InvalidURL: ``proxy`` is no URL; the message does not show it.
         ValueError: Both hold credentials, or there is no proxy for them.
     """
@@ -227,6 +228,12 @@ def proxy_url(
         if proxy_auth is not None:
             raise ValueError("proxy_auth needs a proxy")
         return None
+    if not isinstance(proxy, (str, URL)):
+        raise TypeError(f"proxy must be a str or a yarl.URL, not {type(proxy).__name__}")
+    if proxy_auth is not None and not isinstance(proxy_auth, tuple):
+        raise TypeError(
+            f"proxy_auth must be a BasicAuth or (login, password), not {type(proxy_auth).__name__}"
+        )
     try:
         target = URL(proxy)
     except ValueError:

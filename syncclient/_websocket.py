@@ -21,7 +21,9 @@ from aiohttp import (
     WSMessage,
     WSMessageTypeError,
     WSMsgType,
+    hdrs,
 )
+from multidict import CIMultiDict
 
 from ._async import websocket as core
 from ._async.websocket import AsyncWebSocket, Opened
@@ -105,6 +107,8 @@ def connect(
     common = {name: given.pop(name) for name in _OF_A_REQUEST & given.keys()}
     prepared = defaults.prepare(given.get("method", "GET"), url, cast(RequestOptions, common))
     _, target, _, engine = prepared.crossing
+    if (authorization := engine.pop("authorization", None)) is not None:
+        engine.setdefault("headers", CIMultiDict())[hdrs.AUTHORIZATION] = authorization
     if buffer_messages < 1 or buffer_bytes < 1:
         raise ValueError("buffer_messages and buffer_bytes must be at least 1")
     limits = _limits(timeout, receive_timeout)

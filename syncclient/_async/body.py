@@ -21,6 +21,7 @@ from aiohttp.payload import Payload
 
 from . import phase
 from .last_words import Ear, LastWords
+from .meter import Meter
 from .phase import Phase, Progress
 from .source import BytesSource, Chunk, Source, StoppedError
 
@@ -44,15 +45,24 @@ class SourcePayload(Payload):
     Args:
         source: what to send.
         size: how many bytes that is, where it is known.
+        meter: is told of the bytes sent.
         options: ``headers``, ``content_type``, ``filename``, as for any Payload.
     """
 
     _autoclose = True  # there is nothing to close here
 
-    def __init__(self, source: Source, *, size: int | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        source: Source,
+        *,
+        size: int | None = None,
+        meter: Meter | None = None,
+        **options: Any,
+    ) -> None:
         super().__init__(source, **options)
         self._source = source
         self._size = size
+        self._meter = meter
         self._begun = False
 
     @property
@@ -78,6 +88,7 @@ class SourcePayload(Payload):
             # One wait for what was taken at once, and not one for each chunk of it.
             write, drain = partial(writer.write, LIMIT=_BATCH), writer.drain
         while chunks := await self._take():
+            before = source.sent
             for piece in pieces(chunks):
                 if limit is not None and len(piece) > limit - source.sent:
                     if self._size is None:
@@ -92,6 +103,8 @@ class SourcePayload(Payload):
                 source.sent += len(piece)
             if drain is not None:
                 await drain()
+            if self._meter is not None:
+                await self._meter.add(source.sent - before)
             if limit is not None and self._size is not None and source.sent >= limit:
                 return
         if limit is not None and source.sent < limit:
@@ -180,15 +193,19 @@ class Body(Payload):
     Args:
         inner: what to send: a SourcePayload, or a multipart writer with some as its parts.
         sources: all the sources in it.
+        meter: is told of the bytes sent; the call then lasts until they all are.
     """
 
     _autoclose = True
 
-    def __init__(self, inner: Payload, sources: Sequence[Source]) -> None:
+    def __init__(
+        self, inner: Payload, sources: Sequence[Source], meter: Meter | None = None
+    ) -> None:
         super().__init__(inner)
         self._inner = inner
         self._headers = inner.headers
         self._sources = sources
+        self._meter = meter
         self._is_slow = not all(isinstance(source, BytesSource) for source in sources)
         self._attempt: _Attempt | None = None
         self._response: ClientResponse | None = None
@@ -258,8 +275,13 @@ class Body(Payload):
         if isinstance(writer, StreamWriter) and self._is_slow:
             writer.send_headers()  # aiohttp keeps them for the first bytes of the body
         whole = False
+        meter = self._meter
+        if meter is not None:
+            meter.begin(self.size if content_length is None else content_length)
         try:
             await self._inner.write_with_length(writer, content_length)
+            if meter is not None:
+                await meter.end()
             whole = True
         except Exception as exc:
             gone = isinstance(exc, ConnectionError) and (
@@ -304,7 +326,7 @@ class Body(Payload):
                         f"the server answered {response.status} before it had the whole body"
                     )
                 )
-            elif not all(source.detached for source in self._sources):
+            elif self._meter is not None or not all(each.detached for each in self._sources):
                 await _within(attempt.over, progress)
             if self.fault is not None:
                 raise BodyFaultError(self.fault)
@@ -331,6 +353,8 @@ class Body(Payload):
     def _stop(self, reason: Exception | None) -> None:
         if self._attempt is not None:
             self._attempt.end()
+        if self._meter is not None:
+            self._meter.stop()
         for source in self._sources:
             source.drop(reason)
 

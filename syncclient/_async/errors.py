@@ -7,6 +7,7 @@ of ``Exchange``.
 from __future__ import annotations
 
 import asyncio
+import copyreg
 from typing import Any
 
 from aiohttp import (
@@ -20,6 +21,7 @@ from aiohttp import (
     InvalidURL,
     NonHttpUrlClientError,
     ServerDisconnectedError,
+    ServerFingerprintMismatch,
     SocketTimeoutError,
     TooManyRedirects,
 )
@@ -56,6 +58,11 @@ def explained(error: Exception, progress: Progress) -> Exception:
     if isinstance(error, ServerDisconnectedError):
         error.message = f"the server closed the connection: {where}"
         error.args = (error.message,)
+    elif isinstance(error, ServerFingerprintMismatch):
+        error.args = (
+            f"the certificate of {error.host}:{error.port} has the SHA-256 {error.got.hex()}, "
+            f"and not {error.expected.hex()}: {where}",
+        )
     elif isinstance(error, ClientConnectorError):
         return _connector_error(error, where)
     elif isinstance(error, ClientOSError):
@@ -101,6 +108,15 @@ def _timeout(error: Exception, progress: Progress) -> TimeoutDetails:
         method=progress.method,
         url=redacted_url(progress.url),
     )
+
+
+def _mismatch_parts(error: ServerFingerprintMismatch) -> tuple[Any, ...]:
+    fields = (error.expected, error.got, error.host, error.port)
+    return type(error), fields, {**error.__dict__, "args": error.args}
+
+
+# By default pickle, and copy, call the class with .args, which is the one message here.
+copyreg.pickle(ServerFingerprintMismatch, _mismatch_parts)
 
 
 def _without_engine(error: ClientResponseError, where: str) -> ClientResponseError:

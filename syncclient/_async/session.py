@@ -16,6 +16,7 @@ from .._types import LooseCookies
 from . import phase
 from .body import Body
 from .connector import Pool
+from .credentials import Credentials
 from .environment import Environment
 from .errors import explained
 from .exchange import Exchange
@@ -67,12 +68,13 @@ class AsyncSession:
         self._pool = connector()
         watch(self._pool)
         options = dict(options)
+        self._middlewares = tuple(options.get("middlewares", ()))
         #: Completes every request from the environment, where that is trusted.
         self._environment: tuple[Environment, ...] = ()
         if options.pop("trust_env", False):
             # A Unix socket or a SOCKS connector is a way of its own already.
             self._environment = (Environment(proxies=type(self._pool) is TCPPool),)
-            options["middlewares"] = (*self._environment, *options.get("middlewares", ()))
+            options["middlewares"] = (*self._environment, *self._middlewares)
         self.http = aiohttp.ClientSession(
             connector=self._pool, cookie_jar=cookie_jar(), cookies=cookies, **options
         )
@@ -131,7 +133,12 @@ class AsyncSession:
         # Always: the same task, and so the same context, may have made another request.
         unix_socket.set(options.pop("unix_socket", None))
         max_body: int | None = options.pop("max_body", self._max_body)
-        if self._environment and "middlewares" in options:
+        authorization: str | None = options.pop("authorization", None)
+        if authorization is not None:
+            own = options.get("middlewares", self._middlewares)
+            first = Credentials(authorization, url)
+            options["middlewares"] = (first, *self._environment, *own)
+        elif self._environment and "middlewares" in options:
             options["middlewares"] = (*self._environment, *options["middlewares"])
         body = options.get("data")
         body = body if isinstance(body, Body) else None

@@ -11,6 +11,9 @@ from typing import Protocol, cast
 
 Chunk = bytes | memoryview
 
+#: Bytes taken at once of those that are here already.
+_BLOCK = 2**21
+
 
 class Source(Protocol):
     """Where the bytes come from."""
@@ -44,17 +47,18 @@ class BytesSource:
 
     def __init__(self, data: bytes) -> None:
         self.sent = 0
-        self._data = data
-        self._taken = False
+        self._data = memoryview(data)
+        self._taken = 0
 
     async def take(self) -> Sequence[Chunk]:
-        """Return all there is, the first time."""
-        taken, self._taken = self._taken, True
-        return () if taken else (self._data,)
+        """Return the next block."""
+        block = self._data[self._taken : self._taken + _BLOCK]
+        self._taken += len(block)
+        return (block,) if block else ()
 
     async def restart(self) -> None:
         """Start anew."""
-        self._taken = False
+        self._taken = 0
 
     def drop(self, reason: Exception | None) -> None:
         """Nothing to do: nobody produces."""

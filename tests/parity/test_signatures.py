@@ -255,7 +255,7 @@ def test_request_options_are_aiohttps() -> None:
     ours, theirs = set(RequestOptions.__annotations__), set(engine_keywords())
     assert theirs - ours - NO_KEYWORD.keys() == set()
     assert NO_KEYWORD.keys() & ours == set(), "there by now: take them off the list"
-    assert ours - theirs == {"max_body", "retry"}
+    assert ours - theirs == {"max_body", "retry", "upload_progress"}
     assert RequestOptions.__required_keys__ == frozenset()
 
 

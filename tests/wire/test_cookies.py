@@ -4,12 +4,15 @@ import json
 import os
 import pickle
 import stat
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from http.cookiejar import MozillaCookieJar
 from http.cookies import Morsel, SimpleCookie
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import aiohttp
 import pytest
@@ -268,6 +271,150 @@ def test_a_malformed_file_leaves_the_jar_as_it_was(
     with pytest.raises(FileNotFoundError):
         jar.load(tmp_path / "missing")
     assert names(jar) == {"a", "b", "wide", "all"}
+
+
+FUTURE = 4_000_000_000
+
+
+@pytest.fixture
+def kinds() -> CookieJar:
+    """A cookie of every kind that a cookies.txt can tell apart."""
+    jar = CookieJar()
+    jar.update_cookies_from_headers(
+        [
+            "host=1; Path=/shop; Secure; HttpOnly",
+            "wide=2; Domain=example.com; Path=/; Max-Age=1000",
+            'quoted="a b\\"c"',
+            "empty=",
+        ],
+        "https://www.example.com/shop/cart",
+    )
+    return jar
+
+
+def test_a_cookies_txt_holds_all_but_cookies_for_every_host(
+    kinds: CookieJar, tmp_path: Path
+) -> None:
+    """Domains, paths, flags, deadlines and values come back as they were."""
+    path = tmp_path / "cookies.txt"
+    kinds.update_cookies({"everywhere": "1"})
+    kinds.save(path, format="netscape")
+    loaded = CookieJar()
+    loaded.update_cookies({"old": "1"})
+    loaded.load(path)
+    assert names(loaded) == {"host", "wide", "quoted", "empty"}
+    kinds.clear(lambda morsel: morsel.key == "everywhere")
+    for url in (
+        "https://www.example.com/shop/x",
+        "http://www.example.com/shop/x",
+        "https://sub.www.example.com/shop/x",
+        "https://example.com/",
+        "https://example.org/",
+    ):
+        before, after = kinds.filter_cookies(url), loaded.filter_cookies(url)
+        assert {k: (m.value, m.coded_value) for k, m in after.items()} == {
+            k: (m.value, m.coded_value) for k, m in before.items()
+        }
+    flags = {m.key: (bool(m["secure"]), bool(m["httponly"])) for m in loaded}
+    assert flags["host"] == (True, True)
+    assert flags["wide"] == (False, False)
+    (deadline,) = (
+        int(line.split("\t")[4]) for line in path.read_text().split("\n") if "wide" in line
+    )
+    assert 900 < deadline - time.time() <= 1001
+
+
+def test_a_cookies_txt_is_understood_by_the_standard_library(
+    kinds: CookieJar, tmp_path: Path
+) -> None:
+    """What others write is read here, and what is written here is read by others."""
+    ours, theirs = tmp_path / "ours.txt", tmp_path / "theirs.txt"
+    kinds.save(ours, format="netscape")
+    mozilla = MozillaCookieJar(ours)
+    mozilla.load(ignore_discard=True, ignore_expires=True)
+    found = {c.name: (c.domain, c.path, c.secure, c.expires) for c in mozilla}
+    assert found["host"] == ("www.example.com", "/shop", True, 0)
+    assert found["wide"][:3] == (".example.com", "/", False)
+    mozilla.save(os.fspath(theirs), ignore_discard=True, ignore_expires=True)
+    loaded = CookieJar()
+    loaded.load(theirs)
+    assert names(loaded) == names(kinds)
+
+
+def test_a_cookies_txt_of_any_writer_is_taken(tmp_path: Path) -> None:
+    """Comments, CRLF, fractions of seconds, a missing dot, odd names, and no value at all."""
+    lines = [
+        "# HTTP Cookie File",
+        "",
+        "# a comment",
+        f"example.com\tTRUE\t/\tFALSE\t{FUTURE}.5\twide\t1",
+        "#HttpOnly_example.com\tFALSE\t/\tTRUE\t\tcart[0]\t2",
+        "example.com\tFALSE\t/\tFALSE\t0\tbare",
+        "example.com\tFALSE\t/\tFALSE\t1000\texpired\t3",
+        f"example.com\tFALSE\t/\tFALSE\t{10**20}\tages\t4",
+    ]
+    path = tmp_path / "cookies.txt"
+    path.write_bytes("\r\n".join(lines).encode())
+    jar = CookieJar()
+    jar.load(path)
+    assert {m.key: m.value for m in jar} == {"wide": "1", "cart[0]": "2", "bare": "", "ages": "4"}
+    assert set(jar.filter_cookies("http://a.example.com/")) == {"wide"}
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("example.com\tTRUE\t/\tFALSE\tsecret\tname\tvalue", "line 2 has an expiry"),
+        ("example.com\tTRUE\t/\tFALSE\tnan\tsecret\tvalue", "line 2 has an expiry"),
+        ("example.com TRUE / FALSE 0 name secret", "line 2 has 1 fields"),
+        (".\tTRUE\t/\tFALSE\t0\tname\tsecret", "line 2 names no domain"),
+    ],
+)
+def test_a_malformed_cookies_txt_leaves_the_jar_as_it_was(
+    jar: CookieJar, tmp_path: Path, line: str, says: str
+) -> None:
+    """The error tells file and line, and quotes nothing that might be a secret."""
+    path = tmp_path / "cookies.txt"
+    path.write_text(f"# Netscape HTTP Cookie File\n{line}\n", "utf-8")
+    with pytest.raises(ValueError, match=says) as caught:
+        jar.load(path)
+    assert os.fspath(path) in str(caught.value)
+    assert "secret" not in f"{caught.value!r} {caught.value.__cause__!r}"
+    assert names(jar) == {"a", "b", "wide", "all"}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such modes there")
+@pytest.mark.parametrize("format", ["json", "netscape"])
+def test_a_saved_file_is_its_owners_only(
+    jar: CookieJar, tmp_path: Path, format: Literal["json", "netscape"]
+) -> None:
+    """A file that was open to all is closed to them before the first cookie is in it."""
+    path = tmp_path / "cookies"
+    path.write_text("older, and longer than what is written over it\n" * 100)
+    path.chmod(0o644)
+    jar.save(path, format=format)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert "older" not in path.read_text()
+
+
+def test_an_unknown_format_is_refused(jar: CookieJar, tmp_path: Path) -> None:
+    """The error names those there are, and no file is made."""
+    wrong: Any = "yaml"
+    with pytest.raises(ValueError, match="'json' or 'netscape'"):
+        jar.save(tmp_path / "cookies", format=wrong)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_value_cannot_add_a_line(jar: CookieJar, tmp_path: Path) -> None:
+    """What would break the format is refused before the file is touched; aiohttp before 3.14
+    takes such values from servers."""
+    cookie: Any = next(iter(jar._live))
+    cookie.__setstate__(
+        {"key": "a", "value": "1", "coded_value": "1\n.com\tTRUE\t/\tFALSE\t0\tb\t"}
+    )
+    with pytest.raises(ValueError, match=r"cookie 'a' of example\.com does not fit"):
+        jar.save(tmp_path / "cookies.txt", format="netscape")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_jar_is_pickled_with_its_cookies(app: AppServer) -> None:

@@ -264,6 +264,18 @@ def test_a_proxy_that_is_none(app: AppServer) -> None:
         assert session.connector.snapshot().open == 0
 
 
+def test_a_proxy_of_the_wrong_type_is_named(app: AppServer) -> None:
+    """The TypeError says which argument it is, of a request as of a session."""
+    number: Any = 5
+    with Session(app.url) as session:
+        with pytest.raises(TypeError, match=r"^proxy must be a str or a yarl\.URL, not int$"):
+            session.get("/get", proxy=number)
+        with pytest.raises(TypeError, match=r"^proxy_auth must be .*, not str$"):
+            session.get("/get", proxy="http://127.0.0.1:1", proxy_auth=typed("ada:pw"))
+    with pytest.raises(TypeError, match=r"^proxy must be"):
+        Session(proxy=number)
+
+
 @pytest.fixture
 def unused_port() -> int:
     """A port that nobody listens at."""

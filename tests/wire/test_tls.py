@@ -1,7 +1,9 @@
 """TLS: who is trusted, what is refused and how, and whose connections are lent to whom."""
 
+import copy
 import datetime as dt
 import hashlib
+import pickle
 import socket
 import ssl
 import subprocess
@@ -9,6 +11,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import aiohttp
 import pytest
 import trustme
 
@@ -218,6 +221,23 @@ def test_a_wrong_pin(tls_app: AppServer) -> None:
     assert error.expected == bytes(32)
     assert error.got == digest_of(tls_app.port)
     assert (error.host, error.port) == ("127.0.0.1", tls_app.port)
+
+
+def test_a_wrong_pin_is_told_in_words(tls_app: AppServer) -> None:
+    """The message names the request and both digests, and lasts through pickle and copy."""
+    with Session() as session, pytest.raises(syncclient.ServerFingerprintMismatch) as caught:
+        session.get(f"{tls_app.url}/get", ssl=Fingerprint(bytes(32)))
+    error = caught.value
+    assert type(error) is aiohttp.ServerFingerprintMismatch
+    text = str(error)
+    for part in (f"GET {tls_app.url}/get while", error.got.hex(), bytes(32).hex()):
+        assert part in text
+    for twin in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
+        assert (type(twin), str(twin)) == (type(error), text)
+        assert (twin.expected, twin.got) == (error.expected, error.got)
+        assert (twin.host, twin.port) == (error.host, error.port)
+    theirs = aiohttp.ServerFingerprintMismatch(b"a", b"b", "host", 443)
+    assert pickle.loads(pickle.dumps(theirs)).args == theirs.args
 
 
 @pytest.mark.usefixtures("no_trust_settings")

@@ -1,0 +1,109 @@
+"""The inbox of the loop thread: in order, whole, and safe to close under its senders."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+
+import pytest
+
+from syncclient._inbox import Inbox
+from tests.boundary.conftest import in_thread
+
+SENDERS = 8
+LETTERS = 2000
+
+
+@pytest.fixture(params=["asyncio", "uvloop", "proactor-like"])
+def loop(request: pytest.FixtureRequest) -> asyncio.AbstractEventLoop:
+    """Each of the loops; the last cannot watch sockets, as on Windows."""
+    if request.param == "uvloop":
+        return pytest.importorskip("uvloop").new_event_loop()  # type: ignore[no-any-return]  # its only kind
+    if request.param == "asyncio":
+        return asyncio.new_event_loop()
+
+    class NoReaders(asyncio.SelectorEventLoop):
+        def add_reader(self, *args: object) -> None:
+            raise NotImplementedError
+
+    return NoReaders()
+
+
+def test_letters_of_many_threads_arrive_whole_and_in_order(
+    loop: asyncio.AbstractEventLoop,
+) -> None:
+    """Each thread's functions run in the order it put them, none is lost, none runs twice."""
+    inbox = Inbox(loop)
+    arrived: list[tuple[int, int]] = []
+
+    def send(sender: int) -> None:
+        for number in range(LETTERS):
+            inbox.put(None, arrived.append, ((sender, number),))
+        inbox.put(None, ended.release)
+
+    ended = threading.Semaphore(0)
+
+    def stop_when_all_ended() -> None:
+        for _ in range(SENDERS):
+            assert ended.acquire(timeout=30)
+        loop.call_soon_threadsafe(loop.stop)
+
+    senders = [in_thread(lambda n=n: send(n)) for n in range(SENDERS)]  # type: ignore[misc]  # mypy cannot infer a lambda with a default
+    stopper = in_thread(stop_when_all_ended)
+    loop.run_forever()
+    stopper.result(5)
+    for sender in senders:
+        sender.result(5)
+    inbox.close()
+    loop.close()
+    for number in range(SENDERS):
+        assert [n for s, n in arrived if s == number] == list(range(LETTERS))
+
+
+def test_a_function_runs_in_the_context_it_came_with(loop: asyncio.AbstractEventLoop) -> None:
+    """And what fails is reported to the loop, and keeps none of the others from running."""
+    color: contextvars.ContextVar[str] = contextvars.ContextVar("color", default="none")
+    inbox, seen, reported = Inbox(loop), [], []
+    loop.set_exception_handler(lambda _, context: reported.append(context["exception"]))
+
+    def look() -> None:
+        seen.append(color.get())
+
+    def fail() -> None:
+        raise LookupError("a letter's")
+
+    context = contextvars.copy_context()
+    context.run(color.set, "blue")
+    inbox.put(context, look)
+    inbox.put(None, fail)
+    inbox.put(None, look)
+    inbox.put(None, loop.stop)
+    loop.run_forever()
+    inbox.close()
+    loop.close()
+    assert seen == ["blue", "none"]
+    assert [type(error) for error in reported] == [LookupError]
+
+
+def test_closing_under_senders(loop: asyncio.AbstractEventLoop) -> None:
+    """Senders in full flight get OSError or RuntimeError, at the latest, once it is closed."""
+    inbox = Inbox(loop)
+    began = threading.Semaphore(0)
+
+    def send() -> str:
+        began.release()
+        while True:
+            try:
+                inbox.put(None, int)
+            except (OSError, RuntimeError):
+                return "refused"
+
+    senders = [in_thread(send) for _ in range(SENDERS)]
+    for _ in senders:
+        assert began.acquire(timeout=5)
+    loop.call_later(0.01, loop.stop)
+    loop.run_forever()
+    inbox.close()
+    loop.close()
+    assert [sender.result(10) for sender in senders] == ["refused"] * SENDERS
