@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from aiohttp import ClientTimeout, ClientWSTimeout, HttpVersion, HttpVersion11, TraceConfig, hdrs
 from aiohttp.client_middlewares import ClientMiddlewareType
@@ -34,6 +34,7 @@ from ._options import checked
 from ._options import raise_for_status as check_raise_for_status
 from ._options import trace_configs as check_trace_configs
 from ._portal import Portal
+from ._progress import ProgressHook
 from ._request import (
     Auth,
     Defaults,
@@ -44,6 +45,7 @@ from ._request import (
     header_items,
 )
 from ._response import CharsetResolver, Response, call_site, check_status
+from ._settings import TWINS, Settings
 from ._sse import EventSource, sse
 from ._submit import submit
 from ._transports import check_connector, proxy_url
@@ -59,22 +61,8 @@ T = TypeVar("T")
 #: As aiohttp's: five minutes for everything, thirty seconds to connect.
 DEFAULT_TIMEOUT = ClientTimeout(total=5 * 60, sock_connect=30)
 
-_TWINS = {
-    "cert": "Session(connector=TCPConnector(ssl=context))",
-    "cookies": "cookie_jar",
-    "hooks": "trace_configs or middlewares",
-    "max_redirects": "max_redirects= of a request",
-    "mount": "Session(connector=...)",
-    "params": "params= of a request",
-    "prepare_request": "request(), which prepares and sends",
-    "proxies": "Session(proxy=...), or trust_env=True for the environment's",
-    "send": "request()",
-    "stream": "get(): a body stays on the wire until it is read",
-    "verify": "Session(connector=TCPConnector(ssl=...)), or ssl= of a request",
-}
 
-
-class Session:
+class Session(Settings):
     """A blocking HTTP client with a connection pool and cookies of its own.
 
     Making one costs nothing: the loop thread starts with its first request. Any number
@@ -156,7 +144,7 @@ class Session:
         **misspelt: Never,
     ) -> None:
         for name in misspelt:
-            hint = f"; here it is {_TWINS[name]}" if name in _TWINS else ""
+            hint = f"; here it is {TWINS[name]}" if name in TWINS else ""
             raise TypeError(f"Session takes no keyword {name!r}{hint}")
         refuse_patched_threads()
         connector = check_connector(connector)
@@ -632,88 +620,10 @@ class Session:
         base_url = self._defaults.base_url
         return "<Session>" if base_url is None else f"<Session {redacted_url(base_url)}>"
 
-    # -- settings --------------------------------------------------------------------
-
     @property
     def closed(self) -> bool:
         """Whether ``close`` was called."""
         return self._portal.closed
-
-    @property
-    def headers(self) -> CIMultiDict[str]:
-        """The headers of every request; changes apply from the next request on."""
-        return self._defaults.headers
-
-    @property
-    def skip_auto_headers(self) -> frozenset[istr]:
-        """Names of headers that are not added by themselves."""
-        return self._defaults.skip_auto_headers
-
-    @property
-    def auth(self) -> Auth:
-        """The credentials of every request."""
-        return self._defaults.auth
-
-    @property
-    def timeout(self) -> ClientTimeout:
-        """The timeouts of requests that set none."""
-        return self._defaults.timeout
-
-    @property
-    def cookie_jar(self) -> BaseCookieJar[Any]:
-        """The cookies. Its methods block for a crossing."""
-        return self._cookie_jar
-
-    @property
-    def connector(self) -> BaseConnector:
-        """How connections are made."""
-        return self._connector
-
-    @property
-    def connector_owner(self) -> bool:
-        """Whether the connector is closed with the session."""
-        return self._connector_owner
-
-    @property
-    def json_serialize(self) -> JSONEncoder:
-        """What turns ``json=`` into text."""
-        return self._defaults.json_serialize
-
-    @property
-    def raise_for_status(self) -> RaiseForStatus[Response]:
-        """Whether a status of 400 or above raises."""
-        return self._defaults.raise_for_status
-
-    @property
-    def version(self) -> HttpVersion:
-        """The HTTP version spoken."""
-        return cast(HttpVersion, self._options["version"])
-
-    @property
-    def auto_decompress(self) -> bool:
-        """Whether bodies are decompressed."""
-        return cast(bool, self._options["auto_decompress"])
-
-    @property
-    def trust_env(self) -> bool:
-        """Whether proxies and .netrc of the environment are used."""
-        return cast(bool, self._options["trust_env"])
-
-    @property
-    def requote_redirect_url(self) -> bool:
-        """Whether Location headers are quoted anew."""
-        return cast(bool, self._options["requote_redirect_url"])
-
-    @property
-    def trace_configs(self) -> list[TraceConfig]:
-        """The TraceConfigs of every request."""
-        return cast("list[TraceConfig]", self._options["trace_configs"])
-
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name):
-            hint = f"; here it is {_TWINS[name]}" if name in _TWINS else ""
-            raise AttributeError(f"Session has no attribute {name!r}{hint}", name=name, obj=self)
 
 
 def _ask_pool(portal: Portal[AsyncSession], question: Callable[[Pool], T]) -> T | None:

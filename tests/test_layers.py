@@ -29,7 +29,7 @@ BOUNDARY = {
 # A face module that is not named here belongs to the first column.
 FACE_COLUMNS = [
     {"_stream", "_payload", "_cookies", "_connector", "_resolver"},
-    {"_response", "_websocket"},
+    {"_response", "_websocket", "_settings"},
     {"_submit", "_many"},
     {"_session"},
     {"_api"},
