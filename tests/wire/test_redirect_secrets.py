@@ -44,6 +44,29 @@ def test_credentials_of_a_location_win_over_auth(raw_server: StartRawServer, whe
     assert authorizations(wire.requests) == [A_B, ME_PW, ME_PW]
 
 
+def test_credentials_of_a_location_elsewhere_are_used(raw_server: StartRawServer) -> None:
+    """Another origin gets those its URL names, and never those meant for the first."""
+    other = raw_server(hops("/x"))
+    first = raw_server(hops(other.url.replace("//", "//me:pw@")))
+    with Session() as session:
+        session.get(first.url, auth=("a", "b")).read()
+        session.get(first.url, headers={"Authorization": A_B}, allow_redirects=False).read()
+    assert authorizations(other.requests) == [ME_PW, ME_PW]
+
+
+def test_an_explicit_header_is_combined_with_no_other(raw_server: StartRawServer) -> None:
+    """An Authorization header, the session's too, beside auth= or within its origin a Location's
+    credentials is a ValueError, as in aiohttp."""
+    wire = raw_server(lambda conn: hops(wire.url.replace("//", "//me:pw@"))(conn))
+    with Session(headers={"Authorization": A_B}) as session:
+        with pytest.raises(ValueError, match="auth cannot be combined"):
+            session.get(wire.url, auth=("me", "pw"))
+        assert wire.requests == []
+        with pytest.raises(ValueError, match="Cannot combine") as caught:
+            session.get(wire.url)
+        assert "pw" not in str(caught.value)
+
+
 def test_auth_follows_within_the_origin(raw_server: StartRawServer) -> None:
     """Each hop to the same server carries it, through middlewares of the user's as well."""
     seen: list[str] = []
@@ -55,6 +78,7 @@ def test_auth_follows_within_the_origin(raw_server: StartRawServer) -> None:
     wire = raw_server(hops("/x", "/y"))
     with Session(middlewares=[look]) as session:
         response = session.get(wire.url, auth=("a", "b"))
+        assert response.text() == "here"
         assert response.request_info.headers["Authorization"] == A_B
     assert authorizations(wire.requests) == [A_B] * 3 == seen
 
@@ -97,7 +121,7 @@ def test_a_downgrade_is_followed_without_secrets(
         response = session.get(
             start, ssl=client_tls, auth=("a", "b"), cookies={"own": "1"}, headers={"X-Key": "k"}
         )
-        assert (response.status, response.url.scheme) == (200, "http")
+        assert (response.text(), response.url.scheme) == ("here", "http")
     (before,), (landed,) = secure.requests, plain.requests
     assert before.header("Authorization") == A_B
     assert {"safe=1", "open=1", "own=1"} == set(before.header("Cookie").split("; "))

@@ -1,0 +1,105 @@
+"""The tables of docs/topics/transports.md: no keyword is left out, and no test is made up."""
+
+import ast
+import inspect
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import syncclient
+from syncclient._request import RequestOptions
+from syncclient._transports import TCPOptions
+
+TESTS = Path(__file__).parent
+PAGE = TESTS.parent / "docs" / "topics" / "transports.md"
+
+_CODE = re.compile(r"`([^`]+)`")
+_KINDS = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+
+# What says nothing about the way of a request. A new keyword goes into the page, or in here.
+OF_THE_VALUES = {
+    "Session": {
+        "fallback_charset_resolver",
+        "json_serialize",
+        "json_serialize_bytes",
+        "max_body",
+        "middlewares",
+        "raise_for_status",
+        "trace_configs",
+    },
+    "request": {
+        "data",
+        "json",
+        "max_body",
+        "middlewares",
+        "params",
+        "raise_for_status",
+        "trace_request_ctx",
+        "upload_progress",
+    },
+}
+
+
+class Row(NamedTuple):
+    section: str
+    keyword: str
+    meaning: str
+    test: str
+
+
+def rows() -> Iterator[Row]:
+    """One for each keyword of the tables under the headings of the third level."""
+    section = ""
+    for line in PAGE.read_text(encoding="utf-8").splitlines():
+        if line.startswith("#"):
+            section = line.removeprefix("### ") if line.startswith("### ") else ""
+        elif section and line.startswith("| `"):
+            keywords, meaning, test = (cell.strip() for cell in line.strip("|").split("|"))
+            for keyword in _CODE.findall(keywords):
+                yield Row(section, keyword, meaning, test.strip("`"))
+
+
+def keywords(made_by: object) -> set[str]:
+    assert callable(made_by)
+    found = inspect.signature(made_by).parameters
+    return {name for name, parameter in found.items() if parameter.kind not in _KINDS}
+
+
+TAKEN = {
+    "TCPConnector": keywords(syncclient.TCPConnector),
+    "UnixConnector": keywords(syncclient.UnixConnector),
+    "NamedPipeConnector": keywords(syncclient.NamedPipeConnector),
+    "SocksConnector": keywords(syncclient.SocksConnector) | set(TCPOptions.__annotations__),
+    "Session": keywords(syncclient.Session),
+    "request": set(RequestOptions.__annotations__),
+}
+
+
+@cache
+def names_in(path: Path) -> frozenset[str]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return frozenset(node.name for node in tree.body if isinstance(node, ast.FunctionDef))
+
+
+@pytest.mark.parametrize("section", TAKEN)
+def test_every_keyword_is_in_the_table(section: str) -> None:
+    """Each keyword has one row, and each row is about a keyword there is."""
+    told = [row.keyword for row in rows() if row.section == section]
+    assert len(told) == len(set(told))
+    assert TAKEN[section] - OF_THE_VALUES.get(section, set()) == set(told)
+
+
+def test_the_tests_exist_and_speak_of_the_keyword() -> None:
+    """The test that a row names is there, and the keyword's name occurs in its file."""
+    found = list(rows())
+    assert {row.section for row in found} == set(TAKEN)
+    for row in found:
+        file, _, name = row.test.partition("::")
+        assert name.startswith("test_") and name in names_in(TESTS / file), row
+        text = (TESTS / file).read_text(encoding="utf-8")
+        assert re.search(rf"\b{row.keyword}\b", text) or row.keyword in ("path", "url"), row
+        assert row.meaning, row
