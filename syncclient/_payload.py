@@ -11,7 +11,6 @@ import io
 import os
 from collections.abc import AsyncIterable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from functools import partial
 from typing import Any, Protocol, TypeAlias, cast
 from urllib.parse import urlencode
 
@@ -110,7 +109,7 @@ def outgoing(data: object, reporting: Reporting | None = None) -> Outgoing:
     if reporting is not None:
         report = UploadReport(reporting)
         maker.lent.append(report)
-        maker.meter = Meter(partial(in_caller, report))
+        maker.meter = Meter(lambda sent, total: in_caller(report, sent, total))
     payload = maker.whole(data)
     if not maker.sources and maker.meter is None:
         return Outgoing(payload)

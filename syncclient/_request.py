@@ -290,14 +290,12 @@ class Defaults:
         headers = merge_headers(self.headers, options.get("headers"))
         if (credentials := self._credentials(options.get("auth"), headers, target)) is not None:
             engine["authorization"] = credentials
-        body = NO_BODY
+        body, progress = NO_BODY, None
+        if (told := options.get("upload_progress")) is not None and told is not False:
+            progress = reporting(told, target.name or str(target.host), "upload_progress")
         data, json = options.get("data"), options.get("json")
         if data is not None or json is not None:
             skipped = self.skip_auto_headers.union(options.get("skip_auto_headers") or ())
-            progress = None
-            if (given := options.get("upload_progress")) not in (None, False):
-                name = target.name or str(target.host)
-                progress = reporting(given, name, "upload_progress")
             body = check_body(data, json, self.json_serialize, headers, skipped, progress)
             engine["data"] = body.value
         if headers:

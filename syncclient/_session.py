@@ -235,8 +235,8 @@ class Session(Settings):
             retry: when this request is tried again if it fails; overrides the session's,
                 and None means never.
             upload_progress: called with the bytes of the body sent and those in all, or None,
-                in this thread while it waits; True draws a bar on stderr
-                (``syncclient[progress]``). Bytes count as sent when the engine has taken
+                in this thread while it waits, and not for an empty body; True draws a bar on
+                stderr (``syncclient[progress]``). Bytes count as sent when the engine has taken
                 them from the caller's buffer, which is before the server has them; they are
                 counted uncompressed, and anew where the body is sent again. The request
                 returns when all is sent, or the server refused it. What the function

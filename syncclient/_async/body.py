@@ -206,6 +206,7 @@ class Body(Payload):
         self._headers = inner.headers
         self._sources = sources
         self._meter = meter
+        self._telling: asyncio.Future[None] | None = None
         self._is_slow = not all(isinstance(source, BytesSource) for source in sources)
         self._attempt: _Attempt | None = None
         self._response: ClientResponse | None = None
@@ -275,13 +276,11 @@ class Body(Payload):
         if isinstance(writer, StreamWriter) and self._is_slow:
             writer.send_headers()  # aiohttp keeps them for the first bytes of the body
         whole = False
-        meter = self._meter
+        meter, self._telling = self._meter, None
         if meter is not None:
             meter.begin(self.size if content_length is None else content_length)
         try:
             await self._inner.write_with_length(writer, content_length)
-            if meter is not None:
-                await meter.end()
             whole = True
         except Exception as exc:
             gone = isinstance(exc, ConnectionError) and (
@@ -300,6 +299,9 @@ class Body(Payload):
                 transport.abort()  # closing would first wait for what is still to be written
             if progress.phase is Phase.SEND:
                 progress.phase = Phase.HEAD
+            if meter is not None and self.fault is None and (whole or meter.full):
+                # Not awaited here: the server may answer by now, and aiohttp then ends this task.
+                self._telling = asyncio.ensure_future(self._tell_end(meter, transport))
             attempt.end()
             if self._attempt is attempt:
                 self._attempt = None
@@ -328,12 +330,16 @@ class Body(Payload):
                 )
             elif self._meter is not None or not all(each.detached for each in self._sources):
                 await _within(attempt.over, progress)
+            if self._telling is not None:
+                await self._telling
             if self.fault is not None:
                 raise BodyFaultError(self.fault)
         except BaseException as exc:
             if response is not None:
                 response.close()
             self._stop(exc if isinstance(exc, Exception) else None)
+            if self._telling is not None:
+                self._telling.cancel()
             raise
         finally:
             self._answered = True
@@ -341,6 +347,14 @@ class Body(Payload):
                 self._listen(None)
         self._response = response
         return response
+
+    async def _tell_end(self, meter: Meter, transport: asyncio.Transport | None) -> None:
+        try:
+            await meter.end()
+        except Exception as exc:
+            self.fault = exc
+            if transport is not None:
+                transport.abort()
 
     def _listen(self, writer: AbstractStreamWriter | None) -> None:
         """Listen for last words while the body is sent, until the response is here."""

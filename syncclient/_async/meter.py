@@ -18,31 +18,36 @@ class Meter:
     def __init__(self, tell: Callable[[int, int | None], Awaitable[object]]) -> None:
         self._tell = tell
         self._sent = 0
-        self._told: int | None = None
+        self._told = 0
         self._total: int | None = None
         self._stopped = False
 
     def begin(self, total: int | None) -> None:
         """Start from zero: the body is sent, perhaps once more."""
-        self._sent, self._told, self._total = 0, None, total
+        self._sent, self._told, self._total = 0, 0, total
         self._stopped = False
 
+    @property
+    def full(self) -> bool:
+        """Whether as many bytes are sent as were announced."""
+        return self._sent == self._total
+
     async def add(self, count: int) -> None:
-        """Tell that ``count`` more bytes of a source are sent."""
+        """Tell that ``count`` more bytes of a source are sent; ``end`` tells of the last."""
         self._sent += count
-        await self._tell_once()
-
-    async def end(self) -> None:
-        """Tell that all is sent, with what came from no source: short parts, and borders."""
-        if self._total is not None:
-            self._sent = self._total
-        await self._tell_once()
-
-    def stop(self) -> None:
-        """Tell nothing more: the call is about to return, and then nobody listens."""
-        self._stopped = True
-
-    async def _tell_once(self) -> None:
-        if self._told != self._sent and not self._stopped:
+        if not self.full and not self._stopped:
             self._told = self._sent
             await self._tell(self._sent, self._total)
+
+    async def end(self) -> None:
+        """Tell that all is sent, with what came from no source: short parts, and borders.
+
+        Nothing is told of an empty body.
+        """
+        sent = self._sent if self._total is None else self._total
+        if sent != self._told:
+            await self._tell(sent, self._total)
+
+    def stop(self) -> None:
+        """Tell of no more bytes: the call is about to return, and then nobody listens."""
+        self._stopped = True
