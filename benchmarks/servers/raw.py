@@ -69,7 +69,7 @@ class RawProtocol(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # Not isinstance: uvloop's transports are no subclass of asyncio.Transport.
-        self._transport: asyncio.Transport = transport  # type: ignore[assignment]  # a stream has a Transport
+        self._transport: asyncio.Transport = transport  # type: ignore[assignment]
         self._transport.set_write_buffer_limits(high=HIGH_WATER)
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -89,7 +89,7 @@ class TCPPool(Pool, aiohttp.TCPConnector):
             ssl=aiohttp.Fingerprint(pinned) if isinstance(pinned, bytes) else pinned,
             use_dns_cache=settings.use_dns_cache,
             # Declared an int, and used as any number.
-            ttl_dns_cache=settings.ttl_dns_cache,  # type: ignore[arg-type]  # typed int, but any number will do
+            ttl_dns_cache=settings.ttl_dns_cache,  # type: ignore[arg-type]
             dns_cache_max_size=settings.dns_cache_max_size,
             family=settings.family,
             local_addr=settings.local_addr,
