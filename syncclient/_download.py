@@ -44,6 +44,7 @@ def download(
     progress: ProgressHook | bool | None = None,
     digest: str | None = None,
     retries: int = 5,
+    connections: int = 1,
 ) -> Path:
     """Download into a file, and return its path. Blocks until it is complete.
 
@@ -64,6 +65,8 @@ def download(
             must have. A part that turns out to be something else is removed.
         retries: how many attempts in a row to make once a connection was lost; one that
             brings bytes begins the count anew.
+        connections: how many ranges to fetch at a time, by as many requests; each holds up
+            to 4 MiB in memory. One connection serves where the server gives no ranges.
         options: the keywords of ``Session.request``. Without ``timeout=`` there is no limit
             to the whole, and a connection counts as lost after 60 s without a byte.
 
@@ -75,6 +78,10 @@ def download(
     """
     verifier = None if digest is None else _Verifier(digest)
     count("retries", retries)
+    count("connections", connections, least=1)
+    for name in ("data", "json", "upload_progress"):
+        if name in options:
+            raise TypeError(f"download makes a GET, and takes no {name}=")
     prepared = defaults.prepare("GET", url, options)
     method, target_url, timeout, engine = prepared.crossing
     if "timeout" not in options:
@@ -92,9 +99,8 @@ def download(
             partial = Partial(target)
             stack.callback(partial.close)
             known = partial.known() if resume else Known()
-        _, remote = portal.open(
-            open_download, (method, target_url, timeout, engine), known, retries
-        )
+        request = (method, target_url, timeout, engine)
+        _, remote = portal.open(open_download, request, known, retries, connections)
         assert remote is not None
         stack.callback(remote.post, AsyncDownload.abandon)
         report = stack.enter_context(reporting(progress, target.name))

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from aiohttp import ClientConnectionError, ClientPayloadError, ClientResponseError, hdrs
+from aiohttp import ClientPayloadError, ClientResponseError, hdrs
 from multidict import CIMultiDict
 
 from .._models import Head, Reply, redacted_head, redacted_headers, redacted_info
-from .exchange import Exchange
+from .exchange import LOST, Exchange, next_piece
+from .ranges import SEGMENT, Ahead
 from .stream import ALL, Inbox
 
 if TYPE_CHECKING:
@@ -21,8 +23,6 @@ if TYPE_CHECKING:
 _DELAY = 0.5
 _MAX_DELAY = 30.0
 
-#: What ends a connection, and not the download.
-_LOST = (ClientConnectionError, ClientPayloadError)
 #: Answers that a further attempt may not get.
 _PASSING = frozenset({429, 500, 502, 503, 504})
 
@@ -46,6 +46,10 @@ class Begun(NamedTuple):
     head: Head
 
 
+class ChangedError(Exception):
+    """A range came from another version than those before it, or was not to be had."""
+
+
 class Feed:
     """What has come and is not written yet. Outlives the call that brings it."""
 
@@ -67,15 +71,27 @@ class AsyncDownload:
         known: what there is already.
         retries: how many attempts in a row to make once a connection was lost; one that
             brings bytes begins the count anew.
+        connections: how many ranges to fetch at a time, if the server gives ranges of a
+            version that it names.
     """
 
     def __init__(
-        self, session: AsyncSession, request: Crossing, known: Known, *, retries: int
+        self,
+        session: AsyncSession,
+        request: Crossing,
+        known: Known,
+        *,
+        retries: int,
+        connections: int = 1,
     ) -> None:
         self._session = session
         self._request = request
         self._known = known
         self._retries = retries
+        self._connections = connections
+        #: The ranges under way beyond ``_stop``, where the one that is being taken ends.
+        self._ahead: Ahead | None = None
+        self._stop = 0
         self._failures = 0
         self._inbox = Inbox()
         self._exchange: Exchange | None = None
@@ -93,13 +109,11 @@ class AsyncDownload:
             ClientError: the first connection, or the last of ``retries``, failed.
         """
         try:
-            while not self.done:
-                if not self._connected:
+            while not (self.done or feed.parts):
+                if self._connected:
+                    await self._take_from_connection(feed)
+                else:
                     await self._connect(feed)
-                    if feed.parts:
-                        return
-                elif await self._take_from_connection(feed):
-                    return
         except Exception:
             self.abandon()
             raise
@@ -108,62 +122,84 @@ class AsyncDownload:
 
     async def go_on_from(self, known: Known) -> None:
         """Drop the connection: the caller has found that there is more of the file already."""
-        if self._exchange is not None:
-            self._exchange.abort()
-        self._known, self._connected, self._exchange = known, False, None
+        self._start_over(known)
 
-    async def _take_from_connection(self, feed: Feed) -> bool:
-        inbox = self._inbox
-        if not inbox and self._exchange is not None and not inbox.eof:
-            try:
-                await self._exchange.fill(inbox)
-            except _LOST as exc:
-                self._lost(exc)
-                return False
-        if inbox:
-            self._failures = 0
-            data = inbox.cut(ALL)
-            self._known = self._known._replace(offset=self._known.offset + len(data))
-            feed.parts.append(data)
-            return True
+    def _start_over(self, known: Known) -> None:
+        self._drop_all()
+        self._known, self._connected = known, False
+
+    async def _take_from_connection(self, feed: Feed) -> None:
         known = self._known
-        if known.total is not None and known.offset != known.total:
-            self._lost(
-                ClientPayloadError(f"the body has {known.offset} bytes, not {known.total} as told")
-            )
+        if self._ahead is not None and known.offset == self._stop:
+            await self._take_from_ahead(self._ahead, feed)
+            return
+        try:
+            data = await next_piece(self._exchange, self._inbox)
+        except LOST as exc:
+            self._lost(exc)
+            return
+        end = known.total if self._ahead is None else self._stop
+        if end is not None and known.offset + len(data) > end:
+            raise ClientPayloadError(f"the body goes on after the {end} bytes it was told to have")
+        if data:
+            self._add(data, feed)
+        elif end is not None and known.offset != end:
+            self._lost(ClientPayloadError(f"the body has {known.offset} bytes, not {end} as told"))
         else:
             self.abandon()
-        return False
+
+    async def _take_from_ahead(self, ahead: Ahead, feed: Feed) -> None:
+        ahead.advance(self._connections)
+        try:
+            data = await ahead.next()
+        except ChangedError:
+            self._start_over(Known())
+            return
+        if data:
+            self._stop += len(data)
+            self._add(data, feed)
+        else:
+            self.abandon()
+
+    def _add(self, data: bytes, feed: Feed) -> None:
+        self._failures = 0
+        self._known = self._known._replace(offset=self._known.offset + len(data))
+        feed.parts.append(data)
 
     async def _connect(self, feed: Feed) -> None:
         if self._failures:
-            await asyncio.sleep(min(_DELAY * 2 ** (self._failures - 1), _MAX_DELAY))
+            await _pause(self._failures)
         known = self._known
         if known.validator is None:
             known = Known()
+        stop = self._range_end(known)
         try:
-            reply, exchange = await self._ask(known)
-        except _LOST as exc:
+            reply, exchange = await self._ask(known, stop)
+        except LOST as exc:
             if not self._tried:
                 raise
             self._lost(exc)
             return
         head, status = reply.head, reply.head.status
         self._exchange = exchange
+        ranged = bool(known.offset) or stop is not None
         if status == 200:
+            self._drop_ahead()
             begun = Known(0, _validator(head), _length(head))
-        elif known.offset and status == 206 and (total := _goes_on(head, known)) is not None:
-            begun = known._replace(total=total)
+        elif ranged and status == 206 and (found := _goes_on(head, known, stop)) is not None:
+            begun = found
+            if stop is not None and begun.total is not None and begun.total > stop:
+                self._go_ahead(begun, stop, begun.total)
         elif known.offset and status == 416 and _is_all(head, known):
             begun, reply = known, Reply(head, b"")  # all of it was here
             self._drop_exchange()
-        elif known.offset and status in (206, 416):
+        elif ranged and status in (206, 416):
             # Another version, or another range than was asked for.
-            self._drop_exchange()
-            self._known = Known()
+            self._start_over(Known())
+            if not known.offset:
+                self._connections = 1  # ranges are not to be had
             return
         elif self._tried and status in _PASSING:
-            self._drop_exchange()
             self._lost(_error(head))
             return
         else:
@@ -172,14 +208,17 @@ class AsyncDownload:
         self._inbox = Inbox(reply.body)
         feed.parts.append(Begun(begun, head))
 
-    async def _ask(self, known: Known) -> tuple[Reply, Exchange | None]:
+    async def _ask(self, known: Known, stop: int | None) -> tuple[Reply, Exchange | None]:
         method, url, timeout, options = self._request
         options = dict(options)
         options["headers"] = headers = CIMultiDict(options.get("headers", ()))
         # Ranges count the bytes as they are sent: compressed ones would not fit the file.
         headers.setdefault(hdrs.ACCEPT_ENCODING, "identity")
-        if known.offset and known.validator is not None:
+        if stop is not None:
+            headers[hdrs.RANGE] = f"bytes={known.offset}-{stop - 1}"
+        elif known.offset and known.validator is not None:
             headers[hdrs.RANGE] = f"bytes={known.offset}-"
+        if hdrs.RANGE in headers and known.validator is not None:
             headers[hdrs.IF_RANGE] = known.validator
         return await self._session.request(method, url, timeout, options)
 
@@ -191,16 +230,74 @@ class AsyncDownload:
         if self._failures > self._retries:
             raise exc
 
+    # -- ranges ahead ----------------------------------------------------------------
+
+    def _range_end(self, known: Known) -> int | None:
+        """Return where the range ends that is to be asked for; None for all that is left."""
+        if self._ahead is not None:
+            return self._stop
+        least = known.offset + SEGMENT
+        if self._connections == 1 or (known.total is not None and known.total <= least):
+            return None
+        return least
+
+    def _go_ahead(self, version: Known, stop: int, total: int) -> None:
+        if self._ahead is None:
+            self._stop = stop
+            self._ahead = Ahead(partial(self._fetch, version), stop, total)
+            self._ahead.advance(self._connections - 1)
+
+    async def _fetch(self, version: Known, start: int, stop: int) -> bytes:
+        """Return the bytes of ``version`` from ``start`` up to ``stop``.
+
+        Raises ChangedError if the server has no such range any more.
+        """
+        failures = 0
+        while True:
+            reply, exchange = None, None
+            try:
+                reply, exchange = await self._ask(version._replace(offset=start), stop)
+                if reply.head.status in _PASSING:
+                    raise _error(reply.head)
+                if (
+                    reply.head.status != 206
+                    or _goes_on(reply.head, version._replace(offset=start), stop) is None
+                ):
+                    raise ChangedError
+                body = await _read(reply, exchange, stop - start)
+                if len(body) == stop - start:
+                    return body
+                raise ClientPayloadError("a range has not the length that was told")
+            except (*LOST, ClientResponseError):
+                failures += 1
+                if failures > self._retries:
+                    raise
+            finally:
+                if exchange is not None:
+                    exchange.abort()
+            await _pause(failures)
+
+    def _drop_ahead(self) -> None:
+        if self._ahead is not None:
+            self._ahead.close()
+            self._ahead = None
+
+    # -- the end ---------------------------------------------------------------------
+
     def _drop_exchange(self) -> None:
         if self._exchange is not None:
             self._exchange.abort()
             self._exchange = None
 
+    def _drop_all(self) -> None:
+        self._drop_exchange()
+        self._drop_ahead()
+
     def abandon(self) -> None:
         """End the download, now."""
         if not self.done:
             self.done = True
-            self._drop_exchange()
+            self._drop_all()
             self._session.forget(self)
 
     async def aclose(self) -> None:
@@ -209,10 +306,25 @@ class AsyncDownload:
 
 
 async def open_download(
-    session: AsyncSession, request: Crossing, known: Known, retries: int
+    session: AsyncSession, request: Crossing, known: Known, retries: int, connections: int
 ) -> tuple[None, AsyncDownload]:
     """Return a download; its first ``take`` connects."""
-    return None, AsyncDownload(session, request, known, retries=retries)
+    download = AsyncDownload(session, request, known, retries=retries, connections=connections)
+    return None, download
+
+
+async def _read(reply: Reply, exchange: Exchange | None, limit: int) -> bytes:
+    """Return a body, or a bit more than ``limit`` bytes of one that is longer."""
+    if exchange is None:
+        return reply.body or b""
+    inbox = Inbox()
+    while not inbox.eof and len(inbox) <= limit:
+        await exchange.fill(inbox)
+    return inbox.cut(ALL)
+
+
+async def _pause(failures: int) -> None:
+    await asyncio.sleep(min(_DELAY * 2 ** (failures - 1), _MAX_DELAY))
 
 
 def _validator(head: Head) -> str | None:
@@ -235,18 +347,26 @@ def _length(head: Head) -> int | None:
     return int(length) if length.isdecimal() and not _is_coded(head) else None
 
 
-def _goes_on(head: Head, known: Known) -> int | None:
-    """Return the size of it all if ``head`` begins where ``known`` ends, in the same version."""
+def _goes_on(head: Head, known: Known, stop: int | None) -> Known | None:
+    """Return what is known by now if ``head`` begins where ``known`` ends, in the same version.
+
+    None if not, or if it does not go to ``stop``, or to the end of it all.
+    """
     told = _CONTENT_RANGE.fullmatch(head.headers.get(hdrs.CONTENT_RANGE, ""))
     if told is None or told[1] is None or told[3] == "*" or int(told[1]) != known.offset:
         return None
     total = int(told[3])
+    end = total if stop is None else min(stop, total)
+    if known.validator is None:
+        known = known._replace(validator=_validator(head))
+        if end != total and known.validator is None:
+            return None
     # Not every server takes If-Range seriously.
     is_etag = known.validator is not None and known.validator.startswith('"')
     version = head.headers.get(hdrs.ETAG if is_etag else hdrs.LAST_MODIFIED, known.validator)
-    if version != known.validator or int(told[2]) != total - 1 or known.total not in (None, total):
+    if version != known.validator or int(told[2]) != end - 1 or known.total not in (None, total):
         return None
-    return total
+    return known._replace(total=total)
 
 
 def _is_all(head: Head, known: Known) -> bool:

@@ -17,20 +17,21 @@ SIZE = 8 * 2**20
 CHILD = """
 import sys, time
 import syncclient
-from syncclient._download import download
 
 def progress(done, total):
     print(done, flush=True)
     time.sleep(0.002)  # so that there are moments to be killed at
 
 with syncclient.Session(read_bufsize=2**14) as session:
-    download(session._portal, session._defaults, sys.argv[1], sys.argv[2], {}, progress=progress)
+    session.download(
+        sys.argv[1], sys.argv[2], progress=progress, connections=int(sys.argv[3])
+    )
 """
 
 
-def start(url: str, target: Path) -> "subprocess.Popen[str]":
+def start(url: str, target: Path, connections: int) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [sys.executable, "-c", CHILD, url, str(target)],
+        [sys.executable, "-c", CHILD, url, str(target), str(connections)],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
@@ -38,9 +39,10 @@ def start(url: str, target: Path) -> "subprocess.Popen[str]":
 
 
 @pytest.mark.parametrize(
-    "kills", [8, pytest.param(50, marks=[pytest.mark.slow, pytest.mark.timeout(300)])]
+    ("kills", "connections"),
+    [(8, 1), (8, 2), pytest.param(50, 1, marks=[pytest.mark.slow, pytest.mark.timeout(300)])],
 )
-def test_killed_and_resumed(app: AppServer, tmp_path: Path, kills: int) -> None:
+def test_killed_and_resumed(app: AppServer, tmp_path: Path, kills: int, connections: int) -> None:
     """By SIGKILL at random moments, again and again; the content changes once in between."""
     rng = random.Random(kills)
     target, body = tmp_path / "x", pattern(SIZE)
@@ -48,7 +50,7 @@ def test_killed_and_resumed(app: AppServer, tmp_path: Path, kills: int) -> None:
     resumed = killed = 0
     while killed < kills:
         version = "new" if killed >= kills // 2 else "old"
-        with start(f"{app.url}/range/{SIZE}?etag={version}", target) as child:
+        with start(f"{app.url}/range/{SIZE}?etag={version}", target, connections) as child:
             assert child.stdout is not None
             first = child.stdout.readline()
             resumed += first not in ("", "0\n")
@@ -59,7 +61,7 @@ def test_killed_and_resumed(app: AppServer, tmp_path: Path, kills: int) -> None:
         if target.exists():
             assert hashlib.sha256(target.read_bytes()).hexdigest() == digest
             target.unlink()
-    with start(f"{app.url}/range/{SIZE}?etag=new", target) as child:
+    with start(f"{app.url}/range/{SIZE}?etag=new", target, connections) as child:
         child.communicate(timeout=60)
     assert hashlib.sha256(target.read_bytes()).hexdigest() == digest
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
