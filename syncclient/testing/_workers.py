@@ -1,0 +1,91 @@
+"""Threads for what plays a server, and their way back to the loop.
+
+A server is a party of its own, so its code runs neither in the thread of the caller, whose
+timeouts have to work while a handler is slow, nor in the caller's context. Each request has
+a thread to itself: a handler may call a session and wait for other handlers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextvars
+from collections.abc import Callable, Coroutine
+from typing import Any, Generic, ParamSpec, TypeVar
+
+from .._loop_thread import running_here
+from .._workers import DaemonExecutor
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+#: More than this many handlers at once wait for each other.
+_LIMIT = 10_000
+
+#: Seconds a thread waits for the loop before it looks whether that is still there.
+_SLICE = 1.0
+
+
+class _Outcome(Generic[R]):
+    """What a function came to, as a value: a SystemExit must not end the loop."""
+
+    __slots__ = ("_error", "_value")
+
+    def __init__(self, function: Callable[[], R]) -> None:
+        self._error: BaseException | None = None
+        try:
+            self._value = function()
+        except BaseException as exc:
+            self._error = exc
+
+    def get(self) -> R:
+        if self._error is not None:
+            error, self._error = self._error, None
+            try:
+                raise error
+            finally:
+                del error
+        return self._value
+
+
+class Workers:
+    """The threads of one server. Made on the loop thread."""
+
+    def __init__(self) -> None:
+        self._run = running_here()
+        self._executor = DaemonExecutor(_LIMIT, name="syncclient-server")
+
+    async def run(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Await ``function`` run on a thread. Cancelled, it leaves the thread to finish alone."""
+        context = contextvars.copy_context()
+
+        def work() -> R:
+            return context.run(function, *args, **kwargs)
+
+        outcome: _Outcome[R] = await self._run.loop.run_in_executor(self._executor, _Outcome, work)
+        return outcome.get()
+
+    def on_loop(self, coroutine: Coroutine[Any, Any, R]) -> R:
+        """Await ``coroutine`` on the loop. On one of the threads; blocks it.
+
+        Woken by the outcome, or by the end of the loop.
+        """
+        if not self._run.usable():
+            coroutine.close()
+            raise ConnectionAbortedError("the loop thread has ended")
+        future = asyncio.run_coroutine_threadsafe(coroutine, self._run.loop)
+        while True:
+            try:
+                return future.result(_SLICE)
+            except concurrent.futures.CancelledError:
+                raise ConnectionAbortedError("the session was closed") from None
+            except concurrent.futures.TimeoutError:
+                # From Python 3.11 on the builtin, which the coroutine may have raised itself.
+                if future.done():
+                    return future.result()
+                if not self._run.usable():
+                    raise ConnectionAbortedError("the loop thread has ended") from None
+
+    def close(self) -> None:
+        """Have the threads leave; nobody waits for a busy one. Loop thread only."""
+        self._executor.shutdown()
