@@ -505,6 +505,22 @@ def test_after_the_loops_death_the_next_call_starts_a_new_one(portal: Portal[Res
     assert portal.call(thread_ident)
 
 
+def test_the_loops_death_under_close_is_a_close(loop_thread: LoopThread) -> None:
+    """A loop that dies while it closes has closed all there is: close() returns as ever."""
+
+    async def die(resident: Resident) -> None:
+        def raise_exit() -> None:
+            raise SystemExit
+
+        asyncio.get_running_loop().call_soon(raise_exit)
+        await asyncio.sleep(1)
+
+    portal = Portal(loop_thread, Resident, die, name="the portal")
+    portal.call(thread_ident)
+    portal.close(closed)
+    assert portal.closed
+
+
 # What a caller holds from afar.
 
 

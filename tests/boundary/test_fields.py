@@ -1,0 +1,70 @@
+"""The table of docs/topics/design.md: which thread writes which field, and what guards it."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pytest
+
+_ROOT = Path(__file__).parents[2]
+_HEADING = "## Which thread writes what"
+
+#: The boundary's modules that have fields, see tests/test_layers.py.
+_MODULES = [
+    *("_awaited", "_call", "_future", "_inbox", "_lease", "_loop_thread", "_portal"),
+    *("_waiter", "_workers"),
+]
+
+#: What, made in __init__, changes though the field is never written again.
+_CONTAINERS = {"deque", "set", "list", "dict"}
+
+
+def _changing(module: str) -> Iterator[str]:
+    """Yield ``Class.field`` for each field that is written, or filled, after ``__init__``."""
+    tree = ast.parse((_ROOT / "syncclient" / f"{module}.py").read_text("utf-8"))
+    for owner in [node for node in tree.body if isinstance(node, ast.ClassDef)]:
+        for method in owner.body:
+            if not isinstance(method, ast.FunctionDef | ast.AsyncFunctionDef):
+                continue
+            for node in ast.walk(method):
+                if isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign):
+                    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+                    for field in _fields(targets):
+                        if method.name != "__init__" or _is_container(node.value):
+                            yield f"{owner.name}.{field}"
+
+
+def _fields(targets: Iterable[ast.AST]) -> Iterator[str]:
+    for target in targets:
+        for node in ast.walk(target):
+            if (
+                isinstance(node, ast.Attribute)
+                and isinstance(node.value, ast.Name)
+                and node.value.id == "self"
+            ):
+                yield node.attr
+
+
+def _is_container(value: ast.expr | None) -> bool:
+    if isinstance(value, ast.List | ast.Set | ast.Dict):
+        return True
+    if not isinstance(value, ast.Call):
+        return False
+    function = value.func
+    return isinstance(function, ast.Name) and function.id in _CONTAINERS
+
+
+def _table() -> str:
+    text = (_ROOT / "docs" / "topics" / "design.md").read_text("utf-8")
+    assert text.count(_HEADING) == 1
+    return text.partition(_HEADING)[2].partition("\n## ")[0]
+
+
+@pytest.mark.parametrize("module", _MODULES)
+def test_every_field_that_changes_has_its_line(module: str) -> None:
+    """A field of the boundary that is written after __init__ is in the table, with its guard."""
+    table = _table()
+    missing = {field for field in _changing(module) if f"`{field}`" not in table}
+    assert not missing, f"docs/topics/design.md does not say what guards {sorted(missing)}"
