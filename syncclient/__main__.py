@@ -1,0 +1,29 @@
+"""The entry point of the command line: says what to install where click or rich is missing."""
+
+from __future__ import annotations
+
+import sys
+
+#: The exit code where the command line is not installed; sysexits.h calls it EX_UNAVAILABLE.
+NOT_INSTALLED = 69
+
+
+def main() -> None:
+    """Run the command line with the arguments of this process; ends in SystemExit."""
+    try:
+        from ._cli.app import run
+    except ModuleNotFoundError as exc:
+        if exc.name is None or exc.name.partition(".")[0] not in ("click", "rich", "pygments"):
+            raise
+        sys.stderr.write(
+            f"syncclient: the command line needs {exc.name}, which is not installed: "
+            "pip install 'syncclient[cli]'\n"
+        )
+        sys.exit(NOT_INSTALLED)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.exit(run())
+
+
+if __name__ == "__main__":
+    main()

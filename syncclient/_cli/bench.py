@@ -1,0 +1,162 @@
+"""``syncclient bench``: a small load generator."""
+
+from __future__ import annotations
+
+import json
+import time
+from array import array
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+import click
+
+from .. import URL, Request, Response, Session
+from .._models import redacted_text, redacted_url
+from .bench_report import Report, drawn
+from .exits import Ended, code_and_hint, describe
+from .items import BodyType
+from .options import Access, access_options, open_session
+from .terminal import console
+from .urls import full_url
+from .verbs import METHODS, request_options
+
+#: Requests, where neither -n nor -d says how many.
+_REQUESTS = 1000
+
+
+@click.command("bench", short_help="Put load on a URL and measure it.")
+@click.argument("url")
+@click.argument("items", nargs=-1, metavar="[ITEM]...")
+@click.option(
+    "-n",
+    "--requests",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help=f"How many requests to make.  [default: {_REQUESTS}, with -d no limit]",
+)
+@click.option(
+    "-c",
+    "--concurrency",
+    type=click.IntRange(min=1),
+    default=10,
+    show_default=True,
+    metavar="N",
+    help="How many at a time, each on a connection of its own.",
+)
+@click.option(
+    "-d",
+    "--duration",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="Begin no request after that.",
+)
+@click.option(
+    "-X",
+    "--method",
+    type=click.Choice([method.upper() for method in METHODS], case_sensitive=False),
+    default="GET",
+    show_default=True,
+)
+@click.option("--json", "as_report", is_flag=True, help="Print the report as JSON.")
+@click.option("-f", "--form", "as_form", is_flag=True, help="Send fields as a form, not as JSON.")
+@access_options
+def bench(url: str, items: tuple[str, ...], **given: Any) -> None:
+    """Send many requests to URL from one thread, and print how fast they were answered.
+
+    Load that you have no leave for is an attack: use it on your own servers. A status of
+    400 and above is counted, and no error. The exit code is that of the first error, if
+    nothing was answered.
+    """
+    access = Access.taken_from(given)
+    as_json = given["as_report"]
+    count = given["requests"] or (None if given["duration"] else _REQUESTS)
+    concurrency = given["concurrency"] if count is None else min(given["concurrency"], count)
+    with ExitStack() as stack:
+        options, _ = request_options(
+            texts=items,
+            method="get",  # which takes nothing from stdin
+            stack=stack,
+            body_type=BodyType.FORM if given["as_form"] else BodyType.JSON,
+        )
+        data = options.get("data")
+        if data is not None and not isinstance(data, (bytes, list)):
+            raise click.UsageError("a file can be sent once only: bench takes fields for its body")
+        session = stack.enter_context(open_session(access, limit=concurrency, timings=True))
+        request = Request(given["method"], full_url(url), **options)
+        run = _Run(count, given["duration"], concurrency)
+        run.measure(session, request)
+    report = run.report(str(request.url))
+    if as_json:
+        click.echo(json.dumps(report.as_dict(), indent=2))
+    else:
+        console().print(drawn(report))
+    if not report.answered and run.first_error is not None:
+        code, hint = code_and_hint(run.first_error)
+        raise Ended(code, f"nothing was answered{f' ({hint})' if hint else ''}")
+
+
+@dataclass
+class _Run:
+    """One measurement."""
+
+    count: int | None
+    duration: float | None
+    concurrency: int
+    #: Of each response, in seconds, from its request's beginning to the end of its body.
+    latencies: array[float] = field(default_factory=lambda: array("d"))
+    statuses: Counter[int] = field(default_factory=Counter)
+    errors: Counter[str] = field(default_factory=Counter)
+    first_error: Exception | None = None
+    received: int = 0
+    seconds: float = 0.0
+
+    def measure(self, session: Session, request: Request) -> None:
+        """Send the requests, and take down what comes. Blocks until the last is done."""
+        began = time.monotonic()
+        with session.map(
+            self._requests(request, began),
+            concurrency=self.concurrency,
+            ordered=False,
+            return_exceptions=True,
+        ) as outcomes:
+            for outcome in outcomes:
+                if isinstance(outcome, Response):
+                    self._took(outcome)
+                else:
+                    self._failed(outcome)
+        self.seconds = time.monotonic() - began
+
+    def _requests(self, request: Request, began: float) -> Iterator[Request]:
+        number = 0
+        while self.count is None or number < self.count:
+            if self.duration is not None and time.monotonic() - began >= self.duration:
+                return
+            number += 1
+            yield request
+
+    def _took(self, response: Response) -> None:
+        assert response.timings is not None
+        self.latencies.append(response.timings.total)
+        self.statuses[response.status] += 1
+        self.received += len(response.read())
+
+    def _failed(self, error: Exception) -> None:
+        if isinstance(error, ValueError):  # an argument of ours, and each time the same
+            raise error
+        self.first_error = self.first_error or error
+        self.errors[f"{type(error).__name__}: {redacted_text(describe(error))}"] += 1
+
+    def report(self, url: str) -> Report:
+        """Return what was measured."""
+        return Report(
+            url=redacted_url(URL(url)),
+            concurrency=self.concurrency,
+            seconds=self.seconds,
+            latencies=sorted(self.latencies),
+            statuses=dict(sorted(self.statuses.items())),
+            errors=dict(self.errors.most_common()),
+            received=self.received,
+        )

@@ -1,0 +1,212 @@
+"""The items of a request, in the manner of HTTPie: ``key=value``, ``Header:value``, ``@file``."""
+
+from __future__ import annotations
+
+import json
+import mimetypes
+import os
+from collections.abc import Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, BinaryIO, NamedTuple
+
+from .. import CIMultiDict, FormData
+from .redaction import HIDDEN, is_secret
+
+#: The longer one first: of two that begin at the same place, it is the one meant.
+_SEPARATORS = (":=@", "=@", ":=", "==", "=", ":", "@")
+
+
+class ItemError(Exception):
+    """An item makes no sense; the text says what to write."""
+
+
+class Item(NamedTuple):
+    """One item, taken apart at its separator."""
+
+    key: str
+    separator: str
+    value: str
+
+
+class BodyType(Enum):
+    """How fields are sent."""
+
+    JSON = "json"
+    FORM = "form"
+    MULTIPART = "multipart"
+
+
+@dataclass
+class Items:
+    """What a list of items says about a request."""
+
+    headers: CIMultiDict[str] = field(default_factory=lambda: CIMultiDict[str]())
+    #: Headers that are sent by themselves, and should not be.
+    without_headers: list[str] = field(default_factory=list)
+    params: list[tuple[str, str]] = field(default_factory=list)
+    #: In order; the values of a form are texts.
+    fields: list[tuple[str, Any]] = field(default_factory=list)
+    #: Names of fields, with paths of files.
+    files: list[tuple[str, str]] = field(default_factory=list)
+    #: The path of the file that is the body; ``-`` is stdin.
+    raw: str | None = None
+
+    @property
+    def has_body(self) -> bool:
+        """Whether there is a body, were it an empty one."""
+        return bool(self.fields or self.files) or self.raw is not None
+
+
+class Body(NamedTuple):
+    """What to send, as keywords of ``Session.request``, and how to show it."""
+
+    options: dict[str, Any]
+    content_type: str | None = None
+    #: The body as text without secrets; None where there is none.
+    shown: str | None = None
+    #: The same with them.
+    plain: str | None = None
+
+
+def split_item(text: str) -> Item:
+    r"""Take an item apart at its first separator; ``\`` before a character takes it as it is.
+
+    Raises:
+        ItemError: there is no separator in it.
+    """
+    key = ""
+    position = 0
+    while position < len(text):
+        if text[position] == "\\" and position + 1 < len(text):
+            # Before a letter it is itself: C:\path
+            escaped = text[position + 1]
+            key += escaped if escaped in "\\:=@" else text[position : position + 2]
+            position += 2
+            continue
+        for separator in _SEPARATORS:
+            if text.startswith(separator, position):
+                return Item(key, separator, text[position + len(separator) :])
+        key += text[position]
+        position += 1
+    raise ItemError(
+        f"{text!r} is no item: write key=value, key:=json, key==query, Header:value, "
+        "key@file or @file"
+    )
+
+
+def parse_items(texts: Iterable[str], body_type: BodyType) -> Items:
+    """Read the items of a command line.
+
+    Raises:
+        ItemError: one of them makes no sense, or some do not go together.
+    """
+    items = Items()
+    for text in texts:
+        _add(items, split_item(text), text, body_type)
+    if items.raw is not None and (items.fields or items.files):
+        raise ItemError("@file is the whole body, and cannot go with fields: leave one of them out")
+    return items
+
+
+def _add(items: Items, item: Item, text: str, body_type: BodyType) -> None:
+    key, separator, value = item
+    if separator == "@" and not key:
+        if items.raw is not None:
+            raise ItemError("a request has one body: write @file once")
+        items.raw = value
+        return
+    if not key:
+        raise ItemError(f"{text!r} has no name before its {separator!r}")
+    if separator == ":":
+        if value:
+            items.headers.add(key, value.strip())
+        else:
+            items.without_headers.append(key)
+    elif separator == "==":
+        items.params.append((key, value))
+    elif separator == "@":
+        if body_type is BodyType.JSON:
+            raise ItemError(f"{text!r} is a file in a form: add --form (or write {key}=@{value})")
+        items.files.append((key, value))
+    elif separator == "=":
+        items.fields.append((key, value))
+    elif separator == "=@":
+        items.fields.append((key, _text_of(value, text)))
+    else:
+        if body_type is not BodyType.JSON:
+            raise ItemError(f"{text!r} is JSON, which a form has no place for: write {key}=value")
+        document = _text_of(value, text) if separator == ":=@" else value
+        try:
+            items.fields.append((key, json.loads(document)))
+        except ValueError as exc:
+            raise ItemError(f"{text!r} is not JSON after the {separator!r}: {exc}") from None
+
+
+def _text_of(path: str, text: str) -> str:
+    try:
+        with open(os.path.expanduser(path), encoding="utf-8") as file:
+            return file.read()
+    except (OSError, ValueError) as exc:
+        raise ItemError(f"{text!r}: cannot read {path}: {_why(exc)}") from None
+
+
+def make_body(items: Items, body_type: BodyType, stack: ExitStack) -> Body:
+    """Return the body that ``items`` amount to; its files are open until ``stack`` closes.
+
+    What is read from stdin is not made here.
+
+    Raises:
+        ItemError: a file cannot be read.
+    """
+    if items.raw is not None:
+        file = _opened(items.raw, stack)
+        kind = mimetypes.guess_type(items.raw)[0]
+        return Body({"data": file}, kind, f"(the file {items.raw})")
+    if items.files or (body_type is BodyType.MULTIPART and items.fields):
+        form = FormData(default_to_multipart=True)
+        for name, value in items.fields:
+            form.add_field(name, value)
+        for name, path in items.files:
+            form.add_field(
+                name,
+                _opened(path, stack),
+                filename=os.path.basename(path),
+                content_type=mimetypes.guess_type(path)[0] or "application/octet-stream",
+            )
+        files = "".join(f"\n{name}@{path}" for name, path in items.files)
+        shown, plain = (f"(multipart)\n{told}{files}" for told in _told(items, "\n"))
+        return Body({"data": form}, None, shown, plain)
+    if not items.fields:
+        return Body({})
+    if body_type is BodyType.FORM:
+        return Body({"data": items.fields}, None, *_told(items, "&"))
+    # As in an object: of a name that is given twice, the last value counts.
+    document = dict(items.fields)
+    safe = {name: _hidden(name, value) for name, value in document.items()}
+    shown, plain = (json.dumps(value, ensure_ascii=False) for value in (safe, document))
+    return Body({"data": json.dumps(document).encode()}, "application/json", shown, plain)
+
+
+def _told(items: Items, between: str) -> tuple[str, str]:
+    """Return the fields of a form as text, without secrets and with them."""
+    return (
+        between.join(f"{name}={_hidden(name, value)}" for name, value in items.fields),
+        between.join(f"{name}={value}" for name, value in items.fields),
+    )
+
+
+def _hidden(name: str, value: Any) -> Any:
+    return HIDDEN if is_secret(name) else value
+
+
+def _opened(path: str, stack: ExitStack) -> BinaryIO:
+    try:
+        return stack.enter_context(open(os.path.expanduser(path), "rb"))
+    except OSError as exc:
+        raise ItemError(f"cannot read {path}: {_why(exc)}") from None
+
+
+def _why(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)

@@ -1,0 +1,144 @@
+"""Heads, bodies and timings, as people want to see them."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from rich.highlighter import JSONHighlighter
+from rich.syntax import Syntax
+from rich.text import Text
+
+from .._models import Timings
+from .redaction import HIDDEN, shown_header, shown_url
+from .terminal import printable
+
+if TYPE_CHECKING:
+    from .exchanges import Exchange
+
+_JSON_TYPE = re.compile(r"application/(?:[\w.+-]+\+)?json", re.IGNORECASE)
+#: Types of bodies, and what colours them.
+_LEXERS = {
+    "html": "html",
+    "xml": "xml",
+    "javascript": "javascript",
+    "css": "css",
+    "yaml": "yaml",
+}
+#: Strings, punctuation, and what is neither: numbers and words.
+_JSON_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[][{}:,]|[^][{}:,"\s]+')
+#: What stands for a secret, as a URL spells it.
+_QUOTED = quote(HIDDEN)
+_STATUS_STYLES = {2: "green", 3: "cyan", 4: "yellow", 5: "red"}
+
+
+def request_head(exchange: Exchange, *, secrets: bool) -> Text:
+    """Return the head of a request as it was sent."""
+    url = shown_url(exchange.url, secrets=secrets)
+    target = str(url.with_fragment(None)) if exchange.proxied else url.raw_path_qs or "/"
+    text = Text()
+    text.append(exchange.method, "bold green")
+    text.append(f" {printable(target.replace(_QUOTED, HIDDEN))} ", "cyan")
+    text.append("HTTP/1.1\n", "blue")
+    return _with_headers(text, exchange.request_headers, secrets)
+
+
+def response_head(exchange: Exchange, *, secrets: bool) -> Text:
+    """Return the head of a response as it came."""
+    status = exchange.status or 0
+    text = Text()
+    text.append(f"HTTP/{exchange.version} ", "blue")
+    style = _STATUS_STYLES.get(status // 100, "magenta")
+    text.append(f"{status} {printable(exchange.reason)}\n", f"bold {style}")
+    return _with_headers(text, exchange.response_headers, secrets)
+
+
+def _with_headers(text: Text, headers: list[tuple[str, str]], secrets: bool) -> Text:
+    for name, value in headers:
+        text.append(printable(name), "cyan")
+        text.append(": ")
+        text.append(printable(shown_header(name, value, secrets=secrets)) + "\n")
+    return text
+
+
+def timings_line(timings: Timings) -> Text:
+    """Return where the time went, in milliseconds, on one line."""
+    parts = [
+        f"{name} {1000 * spent:.1f} ms"
+        for name, spent in zip(timings._fields, timings, strict=True)
+        if spent is not None
+    ]
+    return Text("timings: " + ", ".join(parts), "dim")
+
+
+def is_json(content_type: str) -> bool:
+    """Tell whether a body of this type is JSON."""
+    return _JSON_TYPE.match(content_type) is not None
+
+
+def is_binary(body: bytes) -> bool:
+    """Tell whether a body is not for reading."""
+    return b"\0" in body[:8192]
+
+
+def pretty_body(text: str, content_type: str, *, reformat: bool) -> Text:
+    """Return a body with colours, and JSON indented if ``reformat``."""
+    if is_json(content_type) or (reformat and not content_type and _looks_like_json(text)):
+        shown = printable(indented(text) if reformat else text)
+        return JSONHighlighter()(Text(shown))
+    for word, lexer in _LEXERS.items():
+        if word in content_type.lower():
+            coloured = Syntax("", lexer, theme="ansi_dark", background_color="default")
+            return coloured.highlight(printable(text))
+    return Text(printable(text))
+
+
+def _looks_like_json(text: str) -> bool:
+    return text.lstrip()[:1] in ("{", "[")
+
+
+def indented(document: str) -> str:
+    """Return JSON with one value on a line, and otherwise as it is.
+
+    Not by parsing it and writing it anew: that would drop repeated names and change numbers.
+    What is no JSON comes back unchanged.
+    """
+    try:
+        json.loads(document)
+    except (ValueError, RecursionError):
+        return document
+    out: list[str] = []
+    depth = 0
+    tokens = _JSON_TOKEN.findall(document)
+    for number, token in enumerate(tokens):
+        following = tokens[number + 1] if number + 1 < len(tokens) else ""
+        if token in "{[":
+            if following in ("}", "]"):
+                out.append(token)
+                continue
+            depth += 1
+            out.append(token + "\n" + "  " * depth)
+        elif token in "}]":
+            if number and tokens[number - 1] in ("{", "["):
+                out.append(token)
+                continue
+            depth -= 1
+            out.append("\n" + "  " * depth + token)
+        elif token == ",":
+            out.append(",\n" + "  " * depth)
+        elif token == ":":
+            out.append(": ")
+        else:
+            out.append(_readable(token) if token.startswith('"') else token)
+    return "".join(out)
+
+
+def _readable(token: str) -> str:
+    r"""Return a string of JSON with letters in place of ``\u00e9``."""
+    if "\\u" not in token:
+        return token
+    told = json.dumps(json.loads(token), ensure_ascii=False)
+    # Half of a surrogate pair is no text that could be written.
+    return token if any("\ud800" <= c <= "\udfff" for c in told) else told

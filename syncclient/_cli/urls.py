@@ -1,0 +1,27 @@
+"""URLs as people type them: without a scheme, or with nothing but a port."""
+
+from __future__ import annotations
+
+import re
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+#: This machine: no certificate is to be expected there.
+_LOOPBACK = re.compile(
+    r"(?:[^/?#@]*@)?(?:localhost|127(?:\.\d+){3}|\[::1\]|0\.0\.0\.0)(?:[:/?#]|$)", re.IGNORECASE
+)
+
+
+def full_url(text: str) -> str:
+    """Return the URL that is meant by ``text``.
+
+    Without a scheme it is ``http://`` for this machine (localhost, 127.x.x.x, [::1]), and
+    ``https://`` for all others; ``:8080/path`` is a port of this machine.
+    """
+    if _SCHEME.match(text):
+        return text
+    if text.startswith(":") and not text.startswith("::"):
+        port = re.match(r":(\d*)", text)
+        assert port is not None
+        return f"http://localhost{text if port[1] else text[1:]}"
+    text = text.removeprefix("//")
+    return f"{'http' if _LOOPBACK.match(text) else 'https'}://{text}"
