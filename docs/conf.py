@@ -1,0 +1,88 @@
+"""Sphinx's configuration. `nox -s docs` builds the pages, warnings being errors."""
+
+import os
+import sys
+from importlib.metadata import version as version_of
+from pathlib import Path
+from typing import Any
+
+sys.path.append(str(Path(__file__).parent / "_ext"))
+
+project = "syncclient"
+author = "the syncclient contributors"
+copyright = "the syncclient contributors"  # Sphinx's name
+version = release = version_of("syncclient")
+
+extensions = [
+    "floors",
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+]
+exclude_patterns = ["_build", "_ext", "_static", "examples", "topics/_*.md"]
+root_doc = "index"
+nitpicky = False
+
+# Dashes only. Titles are error messages: with other quotes nobody would find them.
+smartquotes_action = "D"
+
+html_theme = "furo"
+html_title = "syncclient"
+html_static_path = ["_static"]
+html_css_files = ["pages.css"]
+
+myst_enable_extensions = ["colon_fence", "deflist"]
+myst_heading_anchors = 3
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+autodoc_preserve_defaults = True
+python_use_unqualified_type_names = True
+maximum_signature_line_length = 88
+autodoc_inherit_docstrings = True
+autodoc_type_aliases = {"StrOrURL": "StrOrURL", "LooseHeaders": "LooseHeaders"}
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+
+# Fetching the inventories needs the internet, which a build must do without.
+if os.environ.get("DOCS_ONLINE"):
+    extensions.append("sphinx.ext.intersphinx")
+intersphinx_mapping = {
+    "python": ("https://docs.python.org/3", None),
+    "aiohttp": ("https://docs.aiohttp.org/en/stable", None),
+    "yarl": ("https://yarl.aio-libs.org/en/latest", None),
+    "multidict": ("https://multidict.aio-libs.org/en/stable", None),
+}
+
+
+def plain_signature(
+    app: Any, what: str, name: str, obj: object, options: Any, signature: str | None, returns: str
+) -> tuple[str | None, str]:
+    """Leave out of a signature what only helps checkers of types and messages of errors."""
+    if signature is not None:
+        signature = signature.replace(", **misspelt: Never", "").replace("Unset | ", "")
+        signature = signature.replace(" | Unset", "").replace("= UNSET", "= ...")
+        signature = signature.replace("~typing_extensions.", "").replace("~typing.", "")
+    return signature, returns
+
+
+#: What autodoc found of attributes, before napoleon has taken a colon for the end of a type.
+_as_written: dict[str, list[str]] = {}
+_ATTRIBUTES = frozenset({"attribute", "data", "property"})
+
+
+def keep(app: Any, what: str, name: str, obj: object, options: Any, lines: list[str]) -> None:
+    if what in _ATTRIBUTES:
+        _as_written[name] = list(lines)
+
+
+def restore(app: Any, what: str, name: str, obj: object, options: Any, lines: list[str]) -> None:
+    if what in _ATTRIBUTES:
+        lines[:] = _as_written.pop(name)
+
+
+def setup(app: Any) -> None:
+    app.connect("autodoc-process-signature", plain_signature)
+    app.connect("autodoc-process-docstring", keep, priority=400)
+    app.connect("autodoc-process-docstring", restore, priority=600)
