@@ -60,9 +60,16 @@ from aiohttp import (
 from multidict import CIMultiDict, CIMultiDictProxy, MultiDict, MultiDictProxy
 from yarl import URL
 
+from ._aio import AioSession
+from ._aio_response import AioResponse
+from ._aio_stream import AioStreamReader
+from ._aio_websocket import AioWebSocket
 from ._api import delete, get, head, options, patch, post, put, request
+from ._async.rate_limit import RateLimit
+from ._async.request_log import RequestLog
 from ._async.retry import Retry
 from ._async.sse import ServerSentEvent
+from ._bearer import BearerAuth
 from ._body_writer import BodyWriter
 from ._connector import BaseConnector, TCPConnector
 from ._cookies import CookieJar, DummyCookieJar
@@ -78,7 +85,9 @@ from ._exceptions import (
 )
 from ._loop_thread import LoopThread
 from ._many import Request, ResponseIterator
-from ._models import Attempt
+from ._middleware_request import MiddlewareRequest
+from ._middlewares import HandlerType, MiddlewareType
+from ._models import Attempt, Timings
 from ._resolver import AsyncResolver, ThreadedResolver
 from ._response import Response
 from ._session import Session
@@ -90,10 +99,15 @@ from ._websocket import WebSocket
 from ._ws_forever import Forever
 
 __all__ = [
+    "AioResponse",
+    "AioSession",
+    "AioStreamReader",
+    "AioWebSocket",
     "AsyncResolver",
     "Attempt",
     "BaseConnector",
     "BasicAuth",
+    "BearerAuth",
     "BlockingCallError",
     "BodyWriter",
     "CIMultiDict",
@@ -124,6 +138,7 @@ __all__ = [
     "Fingerprint",
     "Forever",
     "FormData",
+    "HandlerType",
     "HttpVersion",
     "HttpVersion10",
     "HttpVersion11",
@@ -132,6 +147,8 @@ __all__ = [
     "InvalidUrlRedirectClientError",
     "LoopThread",
     "LoopThreadError",
+    "MiddlewareRequest",
+    "MiddlewareType",
     "MultiDict",
     "MultiDictProxy",
     "MultipartWriter",
@@ -139,10 +156,12 @@ __all__ = [
     "NonHttpUrlClientError",
     "NonHttpUrlRedirectClientError",
     "PoolTimeoutError",
+    "RateLimit",
     "ReadTimeoutError",
     "RedirectClientError",
     "Request",
     "RequestInfo",
+    "RequestLog",
     "Response",
     "ResponseIterator",
     "Retry",
@@ -158,6 +177,7 @@ __all__ = [
     "StreamReader",
     "TCPConnector",
     "ThreadedResolver",
+    "Timings",
     "TooManyRedirects",
     "TotalTimeoutError",
     "TraceConfig",

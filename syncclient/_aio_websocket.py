@@ -14,6 +14,7 @@ from ._async import websocket as core
 from ._async.websocket import AsyncWebSocket
 from ._async.ws_inbox import CLOSED_MESSAGE
 from ._awaited import NOTHING
+from ._deadline import DeadlineError
 from ._exceptions import LoopThreadError, SessionClosedError
 from ._websocket import Limits, WebSocketOptions, arrange
 from ._websocket_base import (
@@ -205,3 +206,7 @@ class AioWebSocket(SocketBase):
             return await self._remote.acall(AsyncWebSocket.close, code=code, message=data)
         except (SessionClosedError, LoopThreadError):
             return False  # nothing is left of it that could be closed
+        except DeadlineError:
+            # Before the call or in it: too late to wait for the peer, and yet it must not stay.
+            self._remote.post(AsyncWebSocket.abandon)
+            raise

@@ -9,7 +9,7 @@ from ._caller_task import CallerTask
 from ._exceptions import SessionClosedError
 from ._future import CallFuture, Submission
 from ._lease import Errand, L, Remote
-from ._loop_thread import Reason
+from ._loop_run import Reason
 from ._portal import Portal, State
 
 P = ParamSpec("P")
@@ -85,6 +85,12 @@ class Annex(Portal[T]):
         """As ``Portal.submit``, with the chosen resident."""
         chosen = self._on_choice(method)
         return self._portal.submit(chosen, finish, submission, *args, **kwargs)
+
+    async def ready(self) -> None:
+        """As ``Portal.ready``."""
+        if self._state is not State.OPEN:
+            raise SessionClosedError(f"{self._name} is closed")
+        await self._portal.ready()
 
     async def acall(
         self,

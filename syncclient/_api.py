@@ -11,6 +11,7 @@ from ._request import RequestOptions
 from ._response import Response
 from ._session import Session
 from ._types import StrOrURL
+from ._unclosed import forgive
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -25,6 +26,7 @@ def shared_session() -> Session:
         # setdefault is atomic, and an unused session costs nothing. A lock could be
         # copied locked by a fork, or taken twice by a signal handler.
         session = _shared.setdefault("session", Session(cookie_jar=DummyCookieJar()))
+        forgive(session)  # nobody has it, to close it
     return session
 
 

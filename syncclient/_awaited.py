@@ -25,7 +25,7 @@ from ._call import UNWIND_LIMIT, Place
 from ._caller_task import CallerTask
 from ._foreign import Sleeper, sleeper_here
 from ._future import Submission, SubmittedCall
-from ._loop_thread import LoopRun
+from ._loop_run import LoopRun
 
 R = TypeVar("R")
 
@@ -93,15 +93,16 @@ class AwaitedCall(SubmittedCall[R]):
             try:
                 await self._unwound()
                 error = self._explained(exc)
-                if self._error is not None and isinstance(exc, Exception):
-                    error = self._error  # the cleanup of a generator has the less to say
+                cause, self._error = self._error, None
+                if cause is not None and isinstance(exc, Exception):
+                    error = cause  # the cleanup of a generator has the less to say
                 if error is exc:
                     raise
                 raise error from None
             finally:
                 # The traceback will hold this call: what it opened must not live as long.
-                self._value = None
-                del error
+                self._value = cause = None
+                del error, cause
         if self._error is not None:
             error, self._error = self._explained(self._error), None
             try:

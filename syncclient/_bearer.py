@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, cast
 
-from ._async.bearer import AsyncBearerAuth, getting
+from ._async.bearer import AsyncBearerAuth, checked_token, getting
 from ._async.carried import CarriedError
+from ._async.per_loop import PerLoop
 from ._call import in_caller
 
 if TYPE_CHECKING:
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class BearerAuth(AsyncBearerAuth):
-    """A middleware that authorises requests with a bearer token, and gets a new one on a 401.
+    """A middleware that authorises requests with a bearer token, and gets a new one on a 401::
 
         def get_token():
             with session.post("https://login.example/token", data=secrets) as response:
@@ -52,24 +54,69 @@ class BearerAuth(AsyncBearerAuth):
                 f"get_token must be a function that returns a token, not "
                 f"{type(get_token).__name__}; for a token that stays write lambda: token"
             )
-        if inspect.iscoroutinefunction(get_token):
-            super().__init__(get_token, origin=origin)
-        else:
+        self._get_here: Callable[[], str] | None = None
+        #: The round under way, if there is one.
+        self._rounds: PerLoop[list[_Round]] = PerLoop(list)
+        if not inspect.iscoroutinefunction(get_token):
             self._get_here = cast("Callable[[], str]", get_token)
-            super().__init__(self._ask_caller, origin=origin)
+        super().__init__(cast("Callable[[], Awaitable[str]]", get_token), origin=origin)
 
     def __repr__(self) -> str:
         return f"<BearerAuth for {self._origin or 'the first origin'}>"
 
-    async def _ask_caller(self) -> str:
+    async def _get_in_turn(self) -> str | None:
+        if self._get_here is None:
+            return await super()._get_in_turn()
+        rounds = self._rounds.here()
+        if not rounds:
+            rounds.append(_Round())
+        current, me = rounds[0], object()
         try:
-            return await in_caller(self._call)
-        except Exception as exc:
-            raise CarriedError(exc) from exc
+            try:
+                got = await in_caller(current.claim, me, self._call)
+            except Exception as exc:
+                raise CarriedError(exc) from exc
+            if got is not None:
+                self._token = current.token = checked_token(*got)
+        finally:
+            if current.ends_with(me):
+                current.over.set()
+                if rounds == [current]:
+                    rounds.clear()
+        await current.over.wait()
+        return current.token
 
     def _call(self) -> str:
+        assert self._get_here is not None
         reset = getting.set((*getting.get(), self))
         try:
             return self._get_here()
         finally:
             getting.reset(reset)
+
+
+class _Round:
+    """One getting of a token, by the first of the callers who wait for it that comes.
+
+    Not by whose turn it is: the caller of a map comes only for its next response, and may be
+    waiting, before that, for a request of its own that needs the same token.
+    """
+
+    def __init__(self) -> None:
+        #: Who has come; the first one gets it. Only appended to, which is atomic.
+        self._claims: list[object] = []
+        self.token: str | None = None
+        self.over = asyncio.Event()
+
+    def claim(self, who: object, get: Callable[[], str]) -> tuple[str] | None:
+        """Get the token, unless another caller does; then None. In a caller's thread."""
+        self._claims.append(who)
+        return (get(),) if self._claims[0] is who else None
+
+    def ends_with(self, who: object) -> bool:
+        """Tell whether the round is over when ``who`` goes: nobody else has claimed it.
+
+        Nobody can then any more. Loop thread only.
+        """
+        self._claims.append(self)
+        return self._claims[0] in (who, self)

@@ -30,8 +30,9 @@ _BLOCK = 2**18
 #: Seconds a full body waits for a request to take it.
 _UNCLAIMED_LIMIT = 60.0
 #: Seconds between the looks of a waiting writer at what cannot wake it. On Windows, where
-#: no signal ends a wait, this is how soon Ctrl-C is noticed.
-_SLICE = 0.05 if sys.platform == "win32" else 1.0
+#: no signal ends a wait, this is how soon Ctrl-C is noticed; and everywhere an exception
+#: that is set on a thread.
+_SLICE = 0.05 if sys.platform == "win32" else 0.15
 
 
 class BodyWriter(io.BufferedIOBase):

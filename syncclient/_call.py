@@ -15,10 +15,10 @@ _finish        loop thread             never blocks
 =============  ======================  ==============================================
 
 No lock guards the fields; ownership does. Until the call is posted they are the
-caller's; from then on ``_value``, ``_error`` and ``_done`` are written by the loop
-thread alone, ``_done`` last, before it releases ``_wake``; the caller reads them
-after it acquired ``_wake``. ``_jobs`` is a deque: appended to on the loop thread,
-popped by the caller, both atomic by themselves.
+caller's; from then on the loop thread's. It writes ``_value`` and ``_error``, then
+``_done``, and then releases ``_wake``; the caller, once it has acquired ``_wake``,
+takes the first two out. ``_jobs`` is a deque: appended to on the loop thread, popped
+by the caller, both atomic by themselves.
 
 ``_wake`` is a bare lock used as a binary semaphore. Only the loop thread releases
 it, so testing it before the release is no race: were it seen free, then the wake
@@ -29,10 +29,8 @@ jobs and at ``_done`` afterwards.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 import sys
-import threading
 import time
 from _thread import allocate_lock
 from collections import deque
@@ -41,7 +39,10 @@ from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast
 
 from ._deadline import activity, timeout
 from ._exceptions import LoopThreadError
-from ._loop_thread import LoopRun
+from ._foreign import correct_library
+from ._frames import clear_engine_frames, original
+from ._loop_run import LoopRun
+from ._slices import MAIN_SLICE, in_slices
 
 #: A name for all tasks: asyncio would format a number into a new one for each.
 _TASK_NAME = "syncclient-call"
@@ -52,13 +53,6 @@ A = TypeVar("A")
 
 #: Seconds an interrupted caller waits for its call to unwind before it leaves anyway.
 UNWIND_LIMIT = 2.0
-
-#: Seconds a thread waits at a stretch. A signal that comes after the wait was begun and
-#: before the thread really sleeps would else be noticed only when the call is done; on
-#: Windows no signal interrupts the wait at all. Other threads get no signals, but
-#: exceptions that a debugger or a test runner sets on them.
-MAIN_SLICE = 0.1
-SLICE = 1.0
 
 
 class Place(Protocol):
@@ -87,6 +81,48 @@ class Job:
         if not self.future.done():
             self.future.set_result(None)
 
+    def outcome(self) -> Any:
+        """Return what the function returned, or raise what it raised; once. Loop thread only."""
+        if self.error is not None:
+            # Taken out first: the traceback holds this frame, and the frame the job.
+            error, self.error = self.error, None
+            try:
+                raise error
+            finally:
+                del error
+        return self.value
+
+
+class Tie:
+    """What the context of a call holds of it. Loop thread only.
+
+    Contexts are copied, and outlive the call, in transports that go back to the pool and in
+    tasks such as the pump of a WebSocket. Were the call itself in there, so would be its
+    result, if nobody took that, and what its caller lent: for as long as the connection lasts.
+    """
+
+    __slots__ = ("_call", "doing")
+
+    def __init__(self, call: Call[Any]) -> None:
+        self._call: Call[Any] | None = call
+        #: What the call is doing, for the error of a deadline.
+        self.doing: object = ""
+
+    async def ask(self, function: Callable[P, A], /, *args: P.args, **kwargs: P.kwargs) -> A:
+        """Have the blocked caller run ``function``, in its thread and its context."""
+        if self._call is None:
+            raise LoopThreadError("the caller that could run this callback has gone on")
+        return await self._call.ask(function, *args, **kwargs)
+
+    @property
+    def listening(self) -> bool:
+        """Whether the call's caller waits."""
+        return self._call is not None
+
+    def cut(self) -> None:
+        """The call has ended."""
+        self._call = None
+
 
 class Call(Generic[R]):
     """One crossing: a method of a loop-owned object, run there and waited for here."""
@@ -103,10 +139,10 @@ class Call(Generic[R]):
         "_place",
         "_posted",
         "_task",
+        "_tie",
         "_timer",
         "_value",
         "_wake",
-        "doing",
         "hold",
         "run",
     )
@@ -123,8 +159,7 @@ class Call(Generic[R]):
         self.run: LoopRun = run
         self._deadline = deadline
         self._timer: asyncio.TimerHandle | None = None
-        #: What the call is doing, for the error of a deadline. Loop thread only.
-        self.doing: object = ""
+        self._tie = Tie(self)
         #: What to do, on the loop thread, with the result before it crosses.
         self.hold: Callable[[Any], R] | None = None
         self._place: Place | None = place
@@ -158,7 +193,11 @@ class Call(Generic[R]):
             self.run.submit(self)
             self._wait()
         except BaseException:
-            self._abandon()
+            try:
+                self._abandon()
+            finally:
+                # The traceback will hold this call: what it opened must not live as long.
+                self._value = None
             raise
         if self._error is not None:
             # Taken out first: the traceback holds this frame, and the frame the call.
@@ -172,17 +211,19 @@ class Call(Generic[R]):
 
     def _wait(self) -> None:
         acquire = self._wake.acquire
-        main = threading.get_ident() == threading.main_thread().ident
-        seconds = MAIN_SLICE if main else SLICE
         while True:
-            while not acquire(timeout=seconds):
-                pass
+            # Most calls end within the first slice, and need no more than this.
+            if not acquire(timeout=MAIN_SLICE):
+                in_slices(self._woken, self.run.sleepers)
             # Looked at before the jobs: a job appended before the end is thus served.
             done = self._done
             while self._jobs:
                 self._serve(self._jobs.popleft())
             if done:
                 return
+
+    def _woken(self, seconds: float) -> bool:
+        return self._wake.acquire(timeout=seconds)
 
     def _serve(self, job: Job) -> None:
         """Run a job for the loop. An Exception goes back to it, an interrupt goes up."""
@@ -210,7 +251,7 @@ class Call(Generic[R]):
             remaining = give_up - time.monotonic()
             # Jobs that come now are not run (the user asked to stop): the task that
             # asked for one is cancelled, and does not wait for the answer.
-            if remaining <= 0 or not self._wake.acquire(timeout=remaining):
+            if remaining <= 0 or not in_slices(self._woken, self.run.sleepers, remaining):
                 return
 
     # -- the loop thread -------------------------------------------------------------
@@ -226,7 +267,8 @@ class Call(Generic[R]):
         assert method is not None and place is not None
         try:
             target = place.admit(self)
-            activity.set(self)
+            activity.set(self._tie)
+            correct_library()
             if self._deadline is not None:
                 self._set_timer(self._deadline)
             main = self._main(method(target, *self._args, **self._kwargs))
@@ -255,7 +297,7 @@ class Call(Generic[R]):
             self._value = value if self.hold is None else self.hold(value)
         except BaseException as exc:
             # No local variable: the traceback will hold this frame, and be held by the error.
-            self._finish(self._cancelled or _original(exc))
+            self._finish(self._cancelled or original(exc))
         else:
             self._finish(None)
 
@@ -263,7 +305,7 @@ class Call(Generic[R]):
         if self._done:
             return
         if error is not None:
-            _clear_engine_frames(error)
+            clear_engine_frames(error)
             self._error = error
         place, self._place = self._place, None
         # Let go on this thread of all that may belong to it.
@@ -272,6 +314,7 @@ class Call(Generic[R]):
             self._timer.cancel()
             self._timer = None
         self._args, self._kwargs = (), {}
+        self._tie.cut()
         if place is not None:
             place.leave(self)
         self._done = True
@@ -296,7 +339,7 @@ class Call(Generic[R]):
         if left > 0:  # moved likewise; or uvloop, which counts in milliseconds, came early
             self._timer = self.run.loop.call_later(max(left, 0.001), self._expire)
         else:
-            self.cancel(deadline.error(str(self.doing)))
+            self.cancel(deadline.error(self._tie.doing))
 
     def _notify(self) -> None:
         if self._wake.locked() and not self.run.exiting:
@@ -330,51 +373,12 @@ class Call(Generic[R]):
         self._jobs.append(job)
         self._notify()
         await job.future
-        if job.error is not None:
-            error, job.error = job.error, None
-            try:
-                raise error
-            finally:
-                del error
-        return cast(A, job.value)
+        return cast(A, job.outcome())
 
     @property
     def task(self) -> asyncio.Task[None] | None:
         """The task that runs the call while it is suspended. Loop thread only."""
         return self._task
-
-
-def _original(error: BaseException) -> BaseException:
-    """Return the StopIteration that no coroutine lets pass (PEP 479), or else ``error``."""
-    if isinstance(error, RuntimeError) and isinstance(error.__cause__, StopIteration):
-        return error.__cause__
-    return error
-
-
-def _clear_engine_frames(error: BaseException) -> None:
-    """Empty the frames of the engine that ``error``'s traceback holds. Loop thread only.
-
-    The traceback goes to the caller. With the frames' variables in it, the caller
-    would drop the last references to objects of the loop's, from the wrong thread.
-    Lines and names stay, and so do the variables of the user's own frames.
-    """
-    todo, seen = [error], set()
-    while todo:
-        error = todo.pop()
-        if id(error) in seen:
-            continue
-        seen.add(id(error))
-        todo += [e for e in (error.__cause__, error.__context__) if e is not None]
-        tb = error.__traceback__
-        while tb is not None:
-            module = str(tb.tb_frame.f_globals.get("__name__", ""))
-            if module.partition(".")[0] in _ENGINE:
-                with contextlib.suppress(RuntimeError):  # this frame is still running
-                    tb.tb_frame.clear()
-            tb = tb.tb_next
-
-
-_ENGINE = frozenset({"aiohttp", "aiohappyeyeballs", "anyio", "asyncio", "syncclient", "uvloop"})
 
 
 async def in_caller(function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:

@@ -22,7 +22,7 @@ import anyio
 from ._call import UNWIND_LIMIT, Job
 from ._exceptions import LoopThreadError
 from ._foreign import Sleeper, sleeper_here
-from ._loop_thread import LoopRun, running_here
+from ._loop_run import LoopRun, running_here
 
 if TYPE_CHECKING:
     from anyio.abc import TaskStatus
@@ -122,10 +122,4 @@ class CallerTask:
         self._jobs.append((running_here(), job))
         sleeper.wake()
         await job.future
-        if job.error is not None:
-            error, job.error = job.error, None
-            try:
-                raise error
-            finally:
-                del error
-        return cast(A, job.value)
+        return cast(A, job.outcome())

@@ -154,8 +154,8 @@ class Channels(Settings):
             max_msg_size: bytes a message may have, 0 for no limit; a longer one closes the
                 WebSocket with 1009.
             decode_text: False delivers text messages as bytes.
-            auth, headers, params, proxy, proxy_auth, proxy_headers, server_hostname, ssl,
-            verify_ssl, fingerprint, ssl_context: as ``request`` has them.
+            auth, headers, params, proxy, proxy_auth, proxy_headers: as ``request`` has them.
+            server_hostname, ssl, verify_ssl, fingerprint, ssl_context: the same.
 
         Raises:
             WSServerHandshakeError: the server did not accept; it has status and headers.
@@ -185,7 +185,7 @@ class Channels(Settings):
         """Iterate over open WebSockets to ``url``: each step closes the last and opens the next.
 
         Where the server cannot be reached, or is not ready, the step waits, longer each
-        time, from ``min_delay`` to ``max_delay`` seconds. Closing the session ends the wait.
+        time, from ``min_delay`` to ``max_delay`` seconds. Closing the session ends the wait::
 
             for socket in session.ws_connect_forever("wss://example.org/feed"):
                 for message in socket:

@@ -10,7 +10,7 @@ import socket
 import ssl as ssl_module
 import warnings
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import aiohttp
@@ -26,7 +26,7 @@ from ._async.connector import (
 from ._async.tcp import TCPPool, TCPSettings
 from ._checks import UNSET, Unset, address_family, count, local_address, seconds
 from ._resolver import ResolverLike, names_of
-from ._tls import SSLArgument, merge_ssl
+from ._tls import SSLArgument, is_system_context, merge_ssl, system_context
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -117,7 +117,25 @@ class BaseConnector:
         raise AttributeError(f"a connector is a description: {name} cannot be deleted")
 
     def __reduce__(self) -> tuple[Callable[..., BaseConnector], tuple[object, ...]]:
-        return _described, (type(self), self._settings)
+        """Pickle the description. A connector with an ``ssl.SSLContext`` raises TypeError."""
+        settings = self._settings
+        if not isinstance(settings, TCPSettings) or not isinstance(
+            settings.ssl, ssl_module.SSLContext
+        ):
+            return _described, (type(self), settings)
+        if is_system_context(settings.ssl):
+            return _described_with_system, (type(self), replace(settings, ssl=True))
+        raise TypeError(
+            f"a {type(self).__name__} with an ssl.SSLContext cannot be pickled, since a context "
+            "cannot: make both where they are used, or write ssl=True, False, "
+            '"system" or a Fingerprint'
+        )
+
+    def __copy__(self) -> Self:
+        return self  # it never changes
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Self:
+        return self
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, BaseConnector):
@@ -146,6 +164,10 @@ def _described(
     connector = cls.__new__(cls)
     connector._describe(settings, token, ask)
     return connector
+
+
+def _described_with_system(cls: type[C], settings: TCPSettings) -> C:
+    return _described(cls, replace(settings, ssl=system_context()))
 
 
 def _snapshot(pool: Pool) -> PoolSnapshot:

@@ -100,7 +100,10 @@ class BaseCookieJar(Generic[J]):
         self._do(lambda jar: jar.clear_domain(domain))
 
     def __getstate__(self) -> dict[str, Any]:
-        state = {**self.__dict__, "_live": self._do(copy.deepcopy), "_portal": None}
+        # To be copied is no reason for a session to open its pool.
+        used = self._portal is not None and self._portal.leased
+        live = (self._do if used else self._do_without_session)(copy.deepcopy)
+        state = {**self.__dict__, "_live": live, "_portal": None}
         del state["_loop_thread"]
         return state
 
@@ -130,7 +133,10 @@ class BaseCookieJar(Generic[J]):
                 return portal.call(_apply, operation, self._live)
             except SessionClosedError:  # by another thread just now
                 pass
-        # Without a session the loop thread may have to start, and end, for this alone.
+        return self._do_without_session(operation)
+
+    def _do_without_session(self, operation: Callable[[J], R]) -> R:
+        # The loop thread may have to start, and end, for this alone.
         borrowed = Portal(self._loop_thread, object, _nothing_to_close, name="CookieJar")
         try:
             return borrowed.call(_apply, operation, self._live)

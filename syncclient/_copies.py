@@ -35,7 +35,7 @@ class Copies(Settings):
     def with_options(self, **overrides: Unpack[SessionOptions]) -> Self:
         """Return a session with other settings on the connections and cookies of this one.
 
-        Never blocks, and costs neither a thread nor a crossing; any thread may call it.
+        Never blocks, and costs neither a thread nor a crossing; any thread may call it::
 
             slow = session.with_options(timeout=600, headers={"X-Priority": "low"})
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from types import TracebackType
-from typing import ParamSpec, Protocol, TypeVar
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 from aiohttp import ServerTimeoutError
 
@@ -23,7 +23,11 @@ class DeadlineError(ServerTimeoutError, TimeoutError):
         seconds: how long the block was given.
         elapsed: how long it had lasted.
         doing: what the call was doing that was cut short; empty if the time was over before.
+        attempts: the attempts at the request under way, the one cut short included, if it had
+            a ``Retry``: ``syncclient.Attempt`` values. Empty otherwise.
     """
+
+    attempts: tuple[Any, ...] = ()  # Attempts: this module imports none of the others
 
     def __init__(self, seconds: float, elapsed: float, doing: str = "") -> None:
         self.seconds = seconds
@@ -80,13 +84,20 @@ class timeout:  # noqa: N801  -- as asyncio.timeout
         """Tell whether a call was cut short by this deadline."""
         return self._expired
 
-    def error(self, doing: str) -> DeadlineError:
-        """Note that the deadline cut a call short, and return the error for it."""
+    def error(self, doing: object) -> DeadlineError:
+        """Note that the deadline cut a call short, and return the error for it.
+
+        Args:
+            doing: what was being done, in words once they are asked for.
+        """
         self._expired = True
         now = time.monotonic()
         began = now if self._entered_at is None else self._entered_at
         seconds = now - began if self._when is None else max(0.0, self._when - began)
-        return DeadlineError(seconds, now - began, doing)
+        error = DeadlineError(seconds, now - began, str(doing))
+        if attempts := getattr(doing, "attempts", ()):
+            error.attempts = attempts
+        return error
 
     def __enter__(self) -> timeout:
         if self._token is not None:
@@ -144,6 +155,10 @@ class Activity(Protocol):
 
     #: What it is doing, in words, once they are asked for.
     doing: object
+
+    @property
+    def listening(self) -> bool:
+        """Whether somebody is there, or will come, to run what is asked."""
 
     async def ask(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Have the caller run ``function``: in its thread, if it is a blocked one."""

@@ -19,6 +19,7 @@ from aiohttp import (
 
 from ._async.download import AsyncDownload, Feed, Known, open_download
 from ._checks import count
+from ._future import Relay
 from ._models import Head, redacted_url
 from ._partial import Partial, safe_name
 from ._progress import ProgressHook, reporting
@@ -100,7 +101,7 @@ def download(
             stack.callback(partial.close)
             known = partial.known() if resume else Known()
         request = (method, target_url, timeout, engine)
-        _, remote = portal.open(open_download, request, known, retries, connections)
+        _, remote = portal.open(open_download, request, known, retries, connections, Relay())
         assert remote is not None
         stack.callback(remote.post, AsyncDownload.abandon)
         report = stack.enter_context(reporting(progress, target.name))

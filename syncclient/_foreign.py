@@ -1,4 +1,4 @@
-"""The event loops of others: how a thread of ours wakes a task that waits in one of them.
+"""The event loops of others: which one a task runs in, and how ours wakes it there.
 
 ===============  ======================  ===========================================
 what             thread                  may block
@@ -58,6 +58,19 @@ def sleeper_here() -> Sleeper:
             "session.aio is awaited by tasks of asyncio or trio, and here neither is running"
         ) from None
     return _AsyncioSleeper(loop)
+
+
+def correct_library() -> None:
+    """Have anyio know, by the running context, whose loop this is. Loop thread only.
+
+    The context is a copy of the caller's: where that is a task of trio that anyio started,
+    sniffio's note in it says trio.
+    """
+    sniffio = sys.modules.get("sniffio")
+    if sniffio is not None:
+        library = sniffio.current_async_library_cvar
+        if library.get() not in (None, "asyncio"):
+            library.set("asyncio")
 
 
 class _AsyncioSleeper:
@@ -152,8 +165,11 @@ class Bell:
         try:
             if loop is not None:
                 loop.call_soon_threadsafe(self._deliver)
+                return
         except RuntimeError:  # it is closed
-            self._letters.clear()
+            pass
+        self._letters.clear()
+        self._rung = False
 
     def _deliver(self) -> None:
         self._rung = False

@@ -1,27 +1,32 @@
 """What happens at a fork and at the interpreter's exit. Installed once, on import.
 
-Neither hook blocks on a lock another thread may hold. The fork hook only forgets:
-a child starts its own loop thread with its first request. The exit hook closes what
-is still open. ``atexit`` runs its functions last in, first out, so functions that
-were registered after ``import syncclient`` may still make requests; when they run,
-all non-daemon threads have ended.
+Neither hook blocks on a lock another thread may hold. The fork hook lets go of the
+parent's sockets and forgets the rest: a child starts its own loop thread with its first
+request. The exit hook closes what is still open. ``atexit`` runs its functions last in,
+first out, so functions that were registered after ``import syncclient`` may still make
+requests; when they run, all non-daemon threads have ended.
 """
 
 from __future__ import annotations
 
 import atexit
+import contextlib
 import functools
 import os
+import time
 
 from ._exceptions import SessionClosedError
 from ._loop_thread import every_loop_thread
 from ._portal import every_portal
+from ._sockets import let_go
+from ._unclosed import complain_at_exit
 
 #: Seconds that closing everything may hold up the interpreter's exit.
 EXIT_LIMIT = 1.5
 
 
 def _after_fork_in_child() -> None:
+    let_go()
     for loop_thread in every_loop_thread():
         loop_thread.after_fork_in_child()
     for portal in every_portal():
@@ -30,8 +35,16 @@ def _after_fork_in_child() -> None:
 
 def _at_exit() -> None:
     reason = functools.partial(SessionClosedError, "the interpreter is exiting")
-    for loop_thread in every_loop_thread():
-        loop_thread.shutdown(reason, EXIT_LIMIT)
+    try:
+        complain_at_exit()
+    finally:
+        # Who presses Ctrl-C now wants to leave, which is what is being done anyway.
+        with contextlib.suppress(KeyboardInterrupt):
+            until = time.monotonic() + EXIT_LIMIT
+            runs = [loop_thread.begin_shutdown(reason) for loop_thread in every_loop_thread()]
+            for run in runs:
+                if run is not None:
+                    run.join(max(0.0, until - time.monotonic()))
 
 
 if hasattr(os, "register_at_fork"):

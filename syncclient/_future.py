@@ -30,10 +30,11 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from typing import ParamSpec, Protocol, TypeVar, cast
 
-from ._call import UNWIND_LIMIT, Call, Job, Place, _clear_engine_frames
+from ._call import UNWIND_LIMIT, Call, Job, Place
 from ._deadline import Activity, activity, nearest
-from ._exceptions import BlockingCallError
-from ._loop_thread import LoopRun
+from ._frames import clear_engine_frames
+from ._loop_run import LoopRun
+from ._slices import in_slices
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -85,22 +86,23 @@ class CallFuture(Future[R]):
         run = self._call.run
         if not run.is_ours():
             raise run.death()
-        if run.on_loop_thread():
-            raise BlockingCallError(
-                "a future was waited for on the loop thread, which completes it: "
-                "await asyncio.wrap_future(future) there"
-            )
+        run.refuse_loop_thread("result() of a future", "await asyncio.wrap_future(future) there")
+        run.refuse_after_exit()
         block = nearest()
         when = None if block is None else block.when()
-        if block is None or when is None:
-            return super().exception(timeout)
-        left = max(0.0, when - time.monotonic())
-        if timeout is not None and timeout <= left:
-            return super().exception(timeout)
+        left = None if block is None or when is None else max(0.0, when - time.monotonic())
+        late = timeout is None or (left is not None and left < timeout)
+        if not in_slices(self._done_within, run.sleepers, left if late else timeout) and late:
+            assert block is not None
+            raise block.error("waiting for a submitted request")
+        return super().exception(0)
+
+    def _done_within(self, seconds: float) -> bool:
         try:
-            return super().exception(left)
-        except concurrent.futures.TimeoutError:
-            raise block.error("waiting for a submitted request") from None
+            super().exception(seconds)
+        except (concurrent.futures.CancelledError, concurrent.futures.TimeoutError):
+            return self.done()
+        return True
 
     def add_done_callback(self, fn: Callable[[Future[R]], object]) -> None:
         """Have ``fn(future)`` called when the future is done; see the class for where."""
@@ -180,8 +182,12 @@ class SubmittedCall(Call[R]):
         """Cross, and return the future of the result at once."""
         future = CallFuture(self)
         self._future.append(future)
-        self.run.submit(self)
-        return future
+        try:
+            self.run.submit(self)
+            return future
+        except BaseException:
+            future.cancel()  # an interrupt, perhaps after it was posted: nobody has the future
+            raise
 
     # -- the loop thread -------------------------------------------------------------
 
@@ -323,6 +329,11 @@ class Relay:
                 self.waiting -= 1
         return await self._asker.ask(function, *args, **kwargs)
 
+    @property
+    def listening(self) -> bool:
+        """Whether a caller is there, or may come: tasks that none comes for are cancelled."""
+        return True
+
     def carry(self, error: BaseException) -> None:
         """Have ``error`` hold nothing of the loop's, since it goes to another thread."""
-        _clear_engine_frames(error)
+        clear_engine_frames(error)

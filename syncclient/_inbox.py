@@ -62,16 +62,25 @@ class Inbox:
 
         Raises OSError or RuntimeError if the inbox is closed.
         """
-        self._letters.append((context, function, args))
-        # Entered before the look at _closed, as close() sets that before it looks here:
-        # one of the two sees the other, and no byte goes to a descriptor that has been
-        # closed, and perhaps given to somebody else's socket, under the sender's hands.
         sender = object()
-        self._senders.add(sender)
         try:
+            self._letters.append((context, function, args))
+            # Entered before the look at _closed, as close() sets that before it looks here:
+            # one of the two sees the other, and no byte goes to a descriptor that has been
+            # closed, and perhaps given to somebody else's socket, under the sender's hands.
+            self._senders.add(sender)
             if self._closed:
                 raise OSError("the loop has ended")
             self._ring()
+        except (OSError, RuntimeError):
+            raise
+        except BaseException:
+            # An interrupt: were it between the letter and the byte, the letter would lie
+            # there until the next one comes.
+            self._senders.add(sender)
+            if not self._closed:
+                self._ring()
+            raise
         finally:
             self._senders.discard(sender)
 
@@ -93,7 +102,9 @@ class Inbox:
 
     def _deliver(self) -> None:
         letters = self._letters
-        while letters:
+        # Those that are here now. A later one rings anew; callers who come in quick succession
+        # would else keep the loop from its sockets and timers.
+        for _ in range(len(letters)):
             context, function, args = letters.popleft()
             try:
                 if context is None:
@@ -115,3 +126,4 @@ class Inbox:
             self._loop.remove_reader(self._ours.fileno())
         self._ours.close()
         self._theirs.close()
+        self._letters.clear()  # what they hold of the loop's is freed here, on its thread

@@ -8,21 +8,21 @@ step. So a call is wholly before a close, and ended by it, or wholly after, and 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
+from typing import Any, Concatenate, Generic, NoReturn, ParamSpec, Protocol, TypeVar
 
-from ._call import Call
+from ._awaited import NOTHING, AwaitedCall
+from ._call import UNWIND_LIMIT, Call
 from ._deadline import nearest
-from ._exceptions import BlockingCallError, LoopThreadError, SessionClosedError
-from ._loop_thread import LoopRun, Reason
+from ._exceptions import LoopThreadError, SessionClosedError
+from ._loop_run import LoopRun, Reason
 
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
 V = TypeVar("V")
 
-#: Seconds that calls cut short by a close have to unwind.
-UNWIND_LIMIT = 2.0
 #: Seconds the resident has to close its connections.
 CLOSE_LIMIT = 5.0
 
@@ -39,6 +39,7 @@ class Live(Protocol):
 
 
 L = TypeVar("L", bound=Live)
+M = TypeVar("M", bound=Live)
 
 
 class Lease(Generic[T]):
@@ -48,6 +49,7 @@ class Lease(Generic[T]):
         self,
         open_resident: Callable[[], T],
         close_resident: Callable[[T], Coroutine[Any, Any, None]],
+        settle_resident: Callable[[T], Coroutine[Any, Any, None]] | None = None,
     ) -> None:
         self.run: LoopRun | None = None
         #: The task that shuts this lease, once there is one.
@@ -56,19 +58,29 @@ class Lease(Generic[T]):
         self.crossings: int = 0
         self._open_resident = open_resident
         self._close_resident = close_resident
+        self._settle_resident = settle_resident
         self._resident: T | None = None
         self._calls: set[Call[Any]] = set()
         self._refusal: Reason | None = None
+        #: Whether what is open may be called still, though nothing new begins.
+        self._lenient = False
 
     def completed(self, call: Call[R]) -> R:
         """Make ``call`` and return its result. Blocks the caller, in whose thread it runs."""
         try:
             return call.complete()
         except LoopThreadError as exc:
-            error = self.explained(exc)
-            if error is exc:
-                raise
-            raise error from None
+            self.raise_explained(exc)
+
+    def raise_explained(self, error: LoopThreadError) -> NoReturn:
+        """Raise why a call failed with ``error``. Any thread."""
+        reason = self.explained(error)
+        try:
+            if reason is error:
+                raise error
+            raise reason from None
+        finally:
+            del error, reason  # their tracebacks hold this frame
 
     def explained(self, error: BaseException) -> BaseException:
         """Return why a call failed with ``error``. Any thread.
@@ -82,16 +94,23 @@ class Lease(Generic[T]):
         reason = refusal() if self.run is not None and self.run.is_ours() else error
         return error if isinstance(reason, LoopThreadError) else reason
 
-    def admit(self, call: Call[Any]) -> T:
-        """The gate: enter the call and return the resident, or raise why not."""
-        if self._refusal is not None:
+    def admit(self, call: Call[Any], *, of_open: bool = False) -> T:
+        """The gate: enter the call and return the resident, or raise why not.
+
+        ``of_open`` says that it is a call of something open, and begins nothing new.
+        """
+        if self._refusal is not None and not (of_open and self._lenient):
             raise self._refusal()
-        self.crossings += 1
         resident = self._resident
         if resident is None:
             resident = self._resident = self._open_resident()
-        self._calls.add(call)
+        self.enter(call)
         return resident
+
+    def enter(self, call: Call[Any]) -> None:
+        """Enter the call, whatever the gate says."""
+        self.crossings += 1
+        self._calls.add(call)
 
     def leave(self, call: Call[Any]) -> None:
         """The call has ended."""
@@ -104,18 +123,27 @@ class Lease(Generic[T]):
         return value, None if live is None else Remote(self, self.run, live)
 
     def fail_calls(self, error: BaseException) -> None:
-        """Wake every caller with ``error``, without waiting for the tasks."""
+        """Wake every caller with ``error``; cancel the tasks, without waiting for them."""
+        assert self.run is not None and self.run.on_loop_thread()
+        loop = self.run.loop
         for call in list(self._calls):
+            task = call.task
             call.fail(error)
+            if task is not None and not loop.is_closed():
+                loop.call_soon(task.cancel)  # not at once: see ``Call.cancel``
 
     async def shut(self, reason: Reason, grace: float = 0.0) -> None:
         """Refuse new calls, end those in flight with ``reason``, close the resident.
 
-        Calls in flight have ``grace`` seconds to end by themselves.
+        Calls in flight, and what they have open that will end, have ``grace`` seconds.
         """
+        assert self.run is not None and self.run.on_loop_thread()
         self._refusal = self._refusal or reason
         if grace > 0:
-            await self._unwound(grace)
+            self._lenient = True
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._settled(), grace)
+            self._lenient = False
         for call in list(self._calls):
             call.cancel(reason())
         await self._unwound(UNWIND_LIMIT)
@@ -131,7 +159,16 @@ class Lease(Generic[T]):
             self.shutting = asyncio.ensure_future(self.shut(reason, grace))
         return self.shutting
 
-    async def _unwound(self, limit: float) -> None:
+    async def _settled(self) -> None:
+        """Wait for the calls in flight, and for those that go on with what these opened."""
+        while True:
+            await self._unwound(None)
+            if self._resident is not None and self._settle_resident is not None:
+                await self._settle_resident(self._resident)
+            if not self._calls:
+                return
+
+    async def _unwound(self, limit: float | None) -> None:
         tasks = [call.task for call in self._calls if call.task is not None]
         if tasks:
             await asyncio.wait(tasks, timeout=limit)
@@ -159,25 +196,55 @@ class Remote(Generic[L]):
         **kwargs: P.kwargs,
     ) -> R:
         """Await ``method(live, ...)`` on the loop and return its result. Blocks the caller."""
+        run = self._ready()
+        return self._lease.completed(Call[R](run, self, method, args, kwargs, nearest()))
+
+    async def acall(
+        self,
+        method: Callable[Concatenate[L, P], Awaitable[R]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> R:
+        """Like ``call``, awaited by a task of any loop. Cancelling the task cancels the call."""
+        call = AwaitedCall[R](
+            self._usable_run(),
+            self,
+            lambda live: method(live, *args, **kwargs),
+            NOTHING,
+            self._lease.explained,
+        )
+        return await call.awaited()
+
+    def _ready(self) -> LoopRun:
+        run = self._usable_run()
+        run.refuse_loop_thread("a blocking read or write")
+        return run
+
+    def _usable_run(self) -> LoopRun:
         run = self._run
         if not run.usable():
             raise self._lease.explained(run.death())
-        if run.on_loop_thread():
-            raise BlockingCallError(
-                "a blocking read or write was called on the loop thread, where it would wait "
-                "for itself; async code that runs there must await, and not block"
-            )
-        return self._lease.completed(Call[R](run, self, method, args, kwargs, nearest()))
+        return run
 
     def post(self, method: Callable[[L], object]) -> None:
         """Run the plain ``method(live)`` on the loop soon; do not wait."""
         self._run.post(self._run_method, method)
 
+    @property
+    def reachable(self) -> bool:
+        """Whether what it holds can be there still: the loop thread lives, in this process."""
+        return self._run.usable()
+
     def __del__(self) -> None:
-        if self._live is not None:
-            # The bound method revives this object, so that _live is cleared, and its
-            # referent perhaps freed, over there. In a forked child nothing happens.
+        try:
+            if self._live is not None:
+                # The bound method revives this object, so that _live is cleared, and its
+                # referent perhaps freed, over there. In a forked child nothing happens.
+                self._run.post(self._abandon)
+        except BaseException:  # an interrupt, which Python swallows here: it must not cost more
             self._run.post(self._abandon)
+            raise
 
     # -- the loop thread -------------------------------------------------------------
 
@@ -187,7 +254,7 @@ class Remote(Generic[L]):
 
     def admit(self, call: Call[Any]) -> L:
         """The gate, as the lease keeps it."""
-        self._lease.admit(call)
+        self._lease.admit(call, of_open=True)
         live = self._live
         if live is None:
             self._lease.leave(call)
@@ -207,6 +274,46 @@ class Remote(Generic[L]):
                 self._live = None
 
     def _abandon(self) -> None:
+        assert self._run.on_loop_thread()
         live, self._live = self._live, None
         if live is not None:
             live.abandon()
+
+
+class Errand(Remote[L]):
+    """A hold on something that a call under way has open, for the caller who waits for it.
+
+    Calls through it are parts of that one. They pass the gate as long as it lives, also
+    while a close gives it time to end.
+    """
+
+    __slots__ = ()
+
+    def open(
+        self,
+        method: Callable[Concatenate[L, P], Awaitable[tuple[V, M | None]]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> tuple[V, Remote[M] | None]:
+        """Like ``call``, for a method that leaves something open; see ``Portal.open``."""
+        run = self._ready()
+        call: Call[tuple[V, Remote[M] | None]] = Call(run, self, method, args, kwargs, nearest())
+        call.hold = self._hold
+        return self._lease.completed(call)
+
+    def end(self) -> None:
+        """Let go: what this holds has ended. Loop thread only."""
+        self._live = None
+
+    def _hold(self, result: tuple[V, M | None]) -> tuple[V, Remote[M] | None]:
+        value, live = result
+        return value, None if live is None else Errand(self._lease, self._run, live)
+
+    def admit(self, call: Call[Any]) -> L:
+        """Enter the call, unless what this holds has ended."""
+        live = self._live
+        if live is None or live.done:
+            raise RuntimeError("what this call is a part of has ended")
+        self._lease.enter(call)
+        return live

@@ -7,14 +7,14 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, suppress
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-from aiohttp import ClientError, InvalidURL
+from aiohttp import ClientError, InvalidURL, NonHttpUrlClientError
 from yarl import URL
 
 from ._async.many import AsyncMany, Feed
 from ._async.session import AsyncSession, Crossing
+from ._closing import Closing
 from ._deadline import no_deadline
 from ._exceptions import LoopThreadError, SessionClosedError
 from ._future import Relay
@@ -72,7 +72,7 @@ Outcome = Reply | BaseException
 Asked = tuple[Prepared | None, Any]
 
 
-class ResponseIterator(Iterator[R], Generic[R]):
+class ResponseIterator(Closing, Iterator[R], Generic[R]):
     """The responses of ``Session.map``. One thread at a time may iterate; any may close.
 
     Leaving its ``with`` block, an error, or ``close()`` cancels the requests that are left
@@ -149,17 +149,6 @@ class ResponseIterator(Iterator[R], Generic[R]):
                     remote.call(AsyncMany.aclose)
         finally:
             self._give_back()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __del__(self) -> None:
         # The requests are cancelled by the finaliser of the Remote.
@@ -273,9 +262,9 @@ class ResponseIterator(Iterator[R], Generic[R]):
                 return
             number = self._pulled
             self._pulled += 1
-            tag = None
+            tag = _tag(request)
             try:
-                method, url, options, tag = self._read(request)
+                method, url, options = self._read(request)
                 prepared = self._defaults.prepare(method, url, options)
             except Exception as exc:
                 self._asked[number] = None, tag
@@ -297,22 +286,21 @@ class ResponseIterator(Iterator[R], Generic[R]):
         if self._feed.put(number, prepared.crossing):
             remote.post(AsyncMany.begin)
 
-    def _read(self, request: object) -> tuple[str, StrOrURL, RequestOptions, Any]:
-        """Return method, URL, options and tag of what the iterable has given."""
+    def _read(self, request: object) -> tuple[str, StrOrURL, RequestOptions]:
+        """Return method, URL and options of what the iterable has given."""
         if isinstance(request, (str, URL)):
-            return self._method, request, self._options, None
+            return self._method, request, self._options
         if isinstance(request, Request):
-            options = self._merged(request.options)
-            return request.method, request.url, options, request.tag
+            return request.method, request.url, self._merged(request.options)
         if isinstance(request, Mapping):
             own = dict(request)
             if "url" not in own:
                 raise ValueError("a mapping needs a 'url'")
             method, url = own.pop("method", self._method), own.pop("url")
-            tag = own.pop("tag", None)
-            return method, url, self._merged(cast("RequestOptions", own)), tag
+            own.pop("tag", None)
+            return method, url, self._merged(cast("RequestOptions", own))
         if isinstance(request, (tuple, list)) and len(request) == 2:
-            return request[0], request[1], self._options, None
+            return request[0], request[1], self._options
         raise TypeError(
             "must be a URL, a (method, URL) pair, a mapping with a 'url' or a Request, "
             f"not {type(request).__name__}"
@@ -320,6 +308,13 @@ class ResponseIterator(Iterator[R], Generic[R]):
 
     def _merged(self, options: RequestOptions) -> RequestOptions:
         return {**self._options, **options} if options else self._options
+
+
+def _tag(request: object) -> Any:
+    """Return the tag of what the iterable has given, which may be no request at all."""
+    if isinstance(request, Request):
+        return request.tag
+    return request.get("tag") if isinstance(request, Mapping) else None
 
 
 def _has_more(prepared: Prepared) -> bool:
@@ -339,7 +334,7 @@ def _numbered(error: Exception, number: int) -> Exception:
     if isinstance(error, InvalidURL):
         described = error.description or "invalid URL"
         return type(error)(error.url, f"{described} ({where})").with_traceback(error.__traceback__)
-    if type(error) in (TypeError, ValueError):
+    if type(error) in (TypeError, ValueError, NonHttpUrlClientError):
         return type(error)(f"{where}: {error}").with_traceback(error.__traceback__)
     return error  # of code of the user's: json_serialize, or a file
 

@@ -44,6 +44,34 @@ class Attempt(NamedTuple):
     seconds: float
 
 
+class Timings(NamedTuple):
+    """Where the time of a request went, in seconds; see ``timings=`` of ``Session``.
+
+    None stands for what did not occur: on a connection that is used again there is no look-up,
+    no connecting and no TLS. Redirects add up; of several attempts only the last one counts.
+    """
+
+    #: Waiting for a free connection of the pool.
+    pool: float | None
+    #: Looking up the name of the host; next to nothing where the cache has it.
+    dns: float | None
+    #: Connecting, and what a proxy takes for it.
+    connect: float | None
+    #: The TLS handshake, and the reading of the certificates to trust before the first one.
+    tls: float | None
+    #: Sending the body, where it did not go out at once with the head.
+    send: float | None
+    #: Waiting for the response: until the first byte after all was sent.
+    wait: float | None
+    #: From the head to the end of the body, the pauses of its reader included; None until the
+    #: body has been read to its end.
+    body: float | None
+    #: In middlewares that block or wait, but for what their handlers take.
+    middleware: float | None
+    #: All of it: until the end of the body, or to its head until that end is reached.
+    total: float
+
+
 class Reply(NamedTuple):
     """A head, and the body where that had arrived with it."""
 
@@ -51,6 +79,8 @@ class Reply(NamedTuple):
     body: bytes | None
     #: All attempts, where there might have been more than one.
     attempts: tuple[Attempt, ...] = ()
+    #: Where that was asked for.
+    timings: Timings | None = None
 
 
 _USERINFO = re.compile(r"(?<=//)[^/?#]*@")

@@ -106,5 +106,6 @@ CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "read_until_eof": _flag,
     "server_hostname": _text,
     "skip_auto_headers": _names,
+    "timings": _flag,
     "trace_request_ctx": _anything,
 }

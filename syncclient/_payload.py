@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import io
 import os
-from collections.abc import AsyncIterable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any, Protocol, TypeAlias, cast
 from urllib.parse import urlencode
@@ -22,12 +22,12 @@ from multidict import MultiDict, MultiDictProxy
 from ._async.body import Body, SourcePayload
 from ._async.meter import Meter
 from ._async.source import AsyncSource, BytesSource, Source
+from ._body_reader import BodyReader
 from ._body_writer import BodyWriter
 from ._call import in_caller
 from ._piped import ContentSource
 from ._progress import Reporting, UploadReport
 from ._pull import BufferReader, CallerSource, FileReader, IterableReader, Readable, Reader
-from ._stream import StreamReader
 
 #: Bytes above which data is sent piece by piece, so that the loop can do other things too,
 #: and an early reply is heard.
@@ -35,6 +35,10 @@ _LARGE = 2**16
 
 #: What aiohttp's client takes as a body: bytes that are sent as they are, or a payload.
 EngineBody: TypeAlias = "bytes | Payload"
+
+
+#: Makes the source for an asynchronous iterable.
+AsyncSourceOf: TypeAlias = Callable[[AsyncIterable[object]], Source]
 
 
 class Lent(Protocol):
@@ -97,15 +101,19 @@ _NOTHING_LENT: AbstractContextManager[None] = nullcontext()
 NO_BODY = Outgoing(b"")
 
 
-def outgoing(data: object, reporting: Reporting | None = None) -> Outgoing:
+def outgoing(
+    data: object, reporting: Reporting | None = None, asynchronous: AsyncSourceOf = AsyncSource
+) -> Outgoing:
     """Return ``data=`` of a request made ready to be sent, its progress told if asked for.
+
+    ``asynchronous`` says what takes from an asynchronous iterable: by default the loop itself.
 
     Raises:
         TypeError, ValueError: it is nothing that can be sent; the message says what is.
     """
     if reporting is None and isinstance(data, bytes) and len(data) <= _LARGE:
         return Outgoing(data)
-    maker = _Maker()
+    maker = _Maker(asynchronous)
     if reporting is not None:
         report = UploadReport(reporting)
         maker.lent.append(report)
@@ -119,7 +127,8 @@ def outgoing(data: object, reporting: Reporting | None = None) -> Outgoing:
 class _Maker:
     """Makes payloads, and notes the sources in them."""
 
-    def __init__(self) -> None:
+    def __init__(self, asynchronous: AsyncSourceOf = AsyncSource) -> None:
+        self._asynchronous = asynchronous
         self.sources: list[Source] = []
         self.lent: list[Lent] = []
         self.meter: Meter | None = None
@@ -143,14 +152,14 @@ class _Maker:
             pipe = data._for_request()
             self.lent.append(pipe)
             return self._pulled(pipe, options)
-        if isinstance(data, StreamReader):
+        if isinstance(data, BodyReader):
             content = ContentSource(data)
             self.lent.append(content)
             return self._pulled(content, options, content.size)
         if isinstance(data, io.TextIOBase):
             return None
         if isinstance(data, AsyncIterable) and not isinstance(data, Iterable):
-            return self._pulled(AsyncSource(data), options)
+            return self._pulled(self._asynchronous(data), options)
         if callable(getattr(data, "read", None)):
             return self._file(cast(Readable, data), options)
         if isinstance(data, bytes):

@@ -10,25 +10,25 @@ from aiohttp import hdrs
 from ._async.source import Chunk, StoppedError
 from ._async.stream import ALL
 from ._async.ws_engine import start
+from ._body_reader import BodyReader
 from ._call import in_caller
-from ._stream import StreamReader
 
 
 class ContentSource:
-    """A source that takes what is left of a StreamReader, on the loop that both belong to.
+    """A source that takes what is left of a stream, on the loop that both belong to.
 
     Without a crossing for the chunks, unless the response came over another loop: then the
-    caller's thread reads it. Until the request has its response, the StreamReader is in
+    caller's thread reads it. Until the request has its response, the stream is in
     use; what the request then has not taken can be read from it.
     """
 
     replayable = False
     detached = False
 
-    def __init__(self, stream: StreamReader) -> None:
+    def __init__(self, stream: BodyReader) -> None:
         if stream._waiting:
             stream._refuse()
-        if stream.closed:
+        if stream._closed:
             raise ValueError("data is the content of a response that was released")
         self.sent = 0
         #: How many bytes are left, where that is known.
@@ -89,7 +89,7 @@ class ContentSource:
             self._filling.cancel()
 
 
-def _bytes_left(stream: StreamReader) -> int | None:
+def _bytes_left(stream: BodyReader) -> int | None:
     headers, inbox = stream._head.headers, stream._inbox
     if inbox.eof:
         return len(inbox)

@@ -2,8 +2,9 @@
 
 A ``Portal`` belongs to one owner, such as a Session. It holds a lease on the loop
 thread and, on the loop, the *resident*: the async object the owner is the face of.
-``Portal.call`` and ``Remote.call`` are the only ways across, so one search for them
-finds every crossing; ``submit`` and ``post`` are for those who must not wait.
+``Portal`` and ``Remote`` are the only ways across, so a search for their methods finds
+every crossing: ``call`` and ``open`` block; ``acall`` and ``aopen`` are the same for tasks
+of other loops; ``submit`` and ``post`` are for those who must not wait.
 
 Whether a call is admitted is decided over there (``Lease.admit``). The look at the state
 in ``Portal._lease_now`` merely saves a trip.
@@ -18,12 +19,18 @@ import weakref
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
-from ._call import Call
+import anyio.to_thread
+
+from ._awaited import NOTHING, AwaitedCall
+from ._call import UNWIND_LIMIT, Call
+from ._caller_task import CallerTask
 from ._deadline import nearest
-from ._exceptions import BlockingCallError, LoopThreadError, SessionClosedError
+from ._exceptions import LoopThreadError, SessionClosedError
 from ._future import CallFuture, Submission, SubmittedCall
-from ._lease import CLOSE_LIMIT, UNWIND_LIMIT, L, Lease, Remote
-from ._loop_thread import LoopRun, LoopThread, Reason
+from ._lease import CLOSE_LIMIT, Errand, L, Lease, Remote
+from ._loop_run import LoopRun, Reason
+from ._loop_thread import LoopThread
+from ._slices import in_slices
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -46,6 +53,8 @@ class Portal(Generic[T]):
         open_resident: makes the async object, on the loop thread. Called again after a
             fork, or after the loop thread died: the new life of the portal has its own.
         close_resident: closes it, on the loop thread.
+        settle_resident: waits for what it has under way, on the loop thread, as long as
+            the closing has a grace period.
         name: how errors call the owner.
     """
 
@@ -54,12 +63,14 @@ class Portal(Generic[T]):
         loop_thread: LoopThread,
         open_resident: Callable[[], T],
         close_resident: Callable[[T], Coroutine[Any, Any, None]],
+        settle_resident: Callable[[T], Coroutine[Any, Any, None]] | None = None,
         *,
         name: str,
     ) -> None:
         self._loop_thread = loop_thread
         self._open_resident = open_resident
         self._close_resident = close_resident
+        self._settle_resident = settle_resident
         self._name = name
         # Reentrant for the sake of signal handlers. Guards the changes of _state and
         # _lease; held while the loop thread starts, and never while waiting else.
@@ -67,6 +78,8 @@ class Portal(Generic[T]):
         self._state = State.OPEN
         self._lease: Lease[T] | None = None
         self._closed = threading.Event()
+        #: The thread that closes, or has closed.
+        self._closer = 0
         _every.add(self)
 
     def __repr__(self) -> str:
@@ -147,13 +160,68 @@ class Portal(Generic[T]):
         try:
             return SubmittedCall[R](run, lease, held, submission, lease.explained).submit()
         except LoopThreadError as exc:
-            error = lease.explained(exc)
-            try:
-                if error is exc:
-                    raise
-                raise error from None
-            finally:
-                del error  # its traceback holds this frame
+            lease.raise_explained(exc)
+
+    async def ready(self) -> None:
+        """Have the loop thread run, for what must not be begun without it.
+
+        Awaited by a task of any loop. Raises SessionClosedError where the portal is closed.
+        """
+        await self._alease()
+
+    async def acall(
+        self,
+        method: Callable[Concatenate[T, P], Awaitable[R]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> R:
+        """Like ``call``, awaited by a task of any loop. Cancelling the task cancels the call."""
+        lease, run = await self._alease()
+        call = AwaitedCall[R](
+            run,
+            lease,
+            lambda resident: method(resident, *args, **kwargs),
+            NOTHING,
+            lease.explained,
+        )
+        return await call.awaited()
+
+    async def aopen(
+        self,
+        method: Callable[Concatenate[T, P], Awaitable[tuple[V, L | None]]],
+        submission: Submission[Any],
+        beside: CallerTask | None,
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> tuple[V, Remote[L] | None]:
+        """Like ``open``, awaited by a task of any loop, in which ``beside`` runs meanwhile."""
+        lease, run = await self._alease()
+        call: AwaitedCall[tuple[V, Remote[L] | None]] = AwaitedCall(
+            run,
+            lease,
+            lambda resident: method(resident, *args, **kwargs),
+            submission,
+            lease.explained,
+            beside,
+        )
+        call.hold = lease.hold
+        return await call.awaited()
+
+    async def aclose(self, reason: Reason, *, grace: float = 0.0) -> None:
+        """Like ``close``, awaited by a task of any loop but ours; its thread does not block."""
+        run = self._usable_run()
+        if run is not None:
+            run.refuse_loop_thread(self._name, "close it elsewhere")
+        if run is not None or not self.closed:
+            await anyio.to_thread.run_sync(lambda: self.close(reason, grace=grace))
+
+    def errand(self, live: L) -> Errand[L]:
+        """Return a hold on ``live`` for the caller of a call under way. Loop thread only."""
+        lease = self._lease
+        assert lease is not None and lease.run is not None and lease.run.on_loop_thread()
+        return Errand(lease, lease.run, live)
 
     def close(self, reason: Reason, *, grace: float = 0.0) -> None:
         """Close all that is open on the loop and return the lease. Blocks; idempotent.
@@ -162,26 +230,34 @@ class Portal(Generic[T]):
         ``reason``. A second closer waits for the first. An interrupt ends the wait,
         and the closing goes on without it.
         """
-        with self._lock:
-            lease, run = self._lease, self._usable_run()
-            if run is not None:
-                self._refuse_loop_thread(run)
-            first, self._state = self._state is State.OPEN, State.CLOSED
-        if not first:
-            self._closed.wait(UNWIND_LIMIT + CLOSE_LIMIT + grace)
-            return
+        first = False
+        # From the moment on when this is the closer: an interrupt may come at any step.
         try:
+            with self._lock:
+                lease, run = self._lease, self._usable_run()
+                if run is not None:
+                    run.refuse_loop_thread(self._name)
+                if self._state is State.OPEN:
+                    self._closer = threading.get_ident()
+                first, self._state = self._state is State.OPEN, State.CLOSED
+            if not first:
+                if self._closer == threading.get_ident():
+                    return  # a signal handler, in the midst of this thread's own close()
+                in_slices(self._closed.wait, set(), UNWIND_LIMIT + CLOSE_LIMIT + grace)
+                return
             if lease is not None and run is not None:
-                Call[None](run, _Closing(lease), _shut, (reason, grace), {}).complete()
-        except BaseException:
-            self.abandon(reason)
-            raise
-        else:
+                _shut_from_here(lease, run, reason, grace)
             last = None if lease is None else self._loop_thread.release(lease)
-            if last is not None:
+            if last is not None and not last.after_exit():
                 last.join()
+            self._closed.set()  # here too: the interrupt may come in the finally clause
+        except BaseException:
+            if first:
+                self.abandon(reason)
+            raise
         finally:
-            self._closed.set()
+            if first:
+                self._closed.set()
 
     def abandon(self, reason: Reason) -> None:
         """Close without waiting, for finalisers: takes no lock, and does not block."""
@@ -203,7 +279,20 @@ class Portal(Generic[T]):
         run = None if lease is None else lease.run
         if lease is None or run is None or not run.usable() or self._state is not State.OPEN:
             lease, run = self._renew()
-        self._refuse_loop_thread(run)
+        run.refuse_loop_thread(self._name)
+        return lease, run
+
+    async def _alease(self) -> tuple[Lease[T], LoopRun]:
+        """Return the lease. On a worker of the caller's loop if it is not there yet: starting
+        the loop thread takes a moment, and a lock."""
+        lease = self._lease
+        run = None if lease is None else lease.run
+        if self._state is not State.OPEN:
+            raise SessionClosedError(f"{self._name} is closed")
+        if lease is None or run is None or not run.usable():
+            renewed = await anyio.to_thread.run_sync(self._renew)
+            renewed[1].refuse_after_exit()
+            return renewed
         return lease, run
 
     def _renew(self) -> tuple[Lease[T], LoopRun]:
@@ -214,27 +303,22 @@ class Portal(Generic[T]):
             lease, run = self._lease, self._usable_run()
             if lease is None or run is None:
                 # What a forked child inherited stays with the parked run, untouched.
-                lease = Lease(self._open_resident, self._close_resident)
+                lease = Lease(self._open_resident, self._close_resident, self._settle_resident)
                 try:
                     self._loop_thread.lease(lease)
                     self._lease = lease
                 except BaseException:
+                    self._lease = None
                     self._loop_thread.release(lease)
                     raise
                 run = lease.run
                 assert run is not None
             return lease, run
 
-    def _refuse_loop_thread(self, run: LoopRun) -> None:
-        if run.on_loop_thread():
-            raise BlockingCallError(
-                f"{self._name} was called on the loop thread, where it would wait for itself; "
-                "async code that runs there must await, and not block"
-            )
-
     def after_fork_in_child(self) -> None:
         """Renew what a thread that is not here may have held. At-fork handler."""
         self._lock = threading.RLock()
+        self._closed = threading.Event()  # it has a lock, too
         if self._state is State.CLOSED:
             self._closed.set()
 
@@ -250,6 +334,15 @@ class _Closing(Generic[T]):
 
     def leave(self, call: Call[Any]) -> None:
         pass
+
+
+def _shut_from_here(lease: Lease[Any], run: LoopRun, reason: Reason, grace: float) -> None:
+    try:
+        Call[None](run, _Closing(lease), _shut, (reason, grace), {}).complete()
+    except (LoopThreadError, asyncio.CancelledError):
+        if run.usable():
+            raise
+        # The loop has died meanwhile, and with it has ended all that was open.
 
 
 async def _shut(lease: Lease[Any], reason: Reason, grace: float) -> None:

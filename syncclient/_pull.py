@@ -2,6 +2,7 @@
 
 Files, iterables and buffers may be tied to that thread, and no file is ever touched on
 the loop thread. ``CallerSource`` has them read; the readers say what one step of it is.
+``ReadAhead`` is what it has in common with a source that is read in another event loop.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _BLOCK = 2**18
 #: woken by the first, it would only be in the reader's way.
 _LINGER = 0.002
 #: Seconds of reading after which other jobs that the loop has for the caller get their turn.
-_PATIENCE = 0.02
+PATIENCE = 0.02
 
 
 class Reader(Protocol):
@@ -50,14 +51,13 @@ class Reader(Protocol):
         """Reading is over, and ``sent`` bytes have gone out."""
 
 
-class CallerSource:
-    """A source that the thread of the blocked caller reads, ahead of the socket.
+class ReadAhead:
+    """A source that is read elsewhere, ahead of the socket, while its request is sent.
 
-    The loop asks for a job (``in_caller``), and the caller reads until as much is ahead as
-    may be, or there is no more; then it goes back to its wait, where everything can wake
-    it. The loop takes what is there at any time, sends it while the caller reads, and is
-    woken only where it waits for the next byte. That is one waking in each direction for
-    each batch, and batches grow until the loop need not wait for them.
+    The loop has it read until as much is ahead as may be, or there is no more. It takes what
+    is there at any time, sends it while the reading goes on, and is woken only where it
+    waits for the next byte. That is one waking in each direction for each batch, and batches
+    grow until the loop need not wait for them.
 
     No lock guards the fields: each is written by one thread, and ``Waiter`` says why
     neither side misses the other.
@@ -65,12 +65,11 @@ class CallerSource:
 
     detached = False
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, *, replayable: bool) -> None:
         self.sent = 0
-        self.replayable = reader.replayable
-        self._reader = reader
+        self.replayable = replayable
         self._chunks: deque[bytes] = deque()
-        # Caller's thread:
+        # Where it is read:
         self._pulled = 0
         self._ended = False
         # Loop thread:
@@ -83,43 +82,26 @@ class CallerSource:
         self._fast = False
         self._job: asyncio.Task[bool] | None = None
 
-    # -- the caller's thread ---------------------------------------------------------
+    # -- where it is read ------------------------------------------------------------
 
-    def begin(self) -> None:
-        """Nothing to do: reading begins when the loop asks for it."""
-
-    def close(self, error: BaseException | None) -> None:
-        """End the reading: the call is over."""
-        self._stopped = True
-        self._reader.close(self.sent)
-
-    def _fill(self) -> bool:
-        """Read ahead. Return False if that took long, without getting far."""
-        give_up = time.monotonic() + _PATIENCE
-        while not self._stopped:
-            chunk = self._reader.read()
-            if chunk is None:
-                self._ended = True
-                break
-            if chunk:
-                self._pulled += len(chunk)
-                self._chunks.append(chunk)
-                waiter = self._waiter
-                if waiter is not None:
-                    waiter.wake()
-                if self._pulled - self._taken >= self._ahead:
-                    break
-            if time.monotonic() > give_up:
-                return False
-        return True
-
-    def _rewind(self) -> None:
-        self._reader.rewind()
-        self._chunks.clear()
-        self._pulled = self._taken = 0
-        self._ended = self._stopped = False
+    def _put(self, chunk: bytes | None) -> bool:
+        """Hand over what was read, None at the end; tell whether to read on."""
+        if chunk is None:
+            self._ended = True
+            return False
+        if chunk:
+            self._pulled += len(chunk)
+            self._chunks.append(chunk)
+            waiter = self._waiter
+            if waiter is not None:
+                waiter.wake()
+        return self._pulled - self._taken < self._ahead
 
     # -- the loop thread -------------------------------------------------------------
+
+    async def _reading(self) -> bool:
+        """Have it read ahead. Return False if that took long, without getting far."""
+        raise NotImplementedError
 
     async def take(self) -> Sequence[Chunk]:
         """Return what has been read; wait for it only where there is nothing."""
@@ -133,7 +115,7 @@ class CallerSource:
             taken = [self._chunks.popleft() for _ in range(len(self._chunks))]
             self._taken += sum(map(len, taken))
             if self._job is None and not self._ended and (self._fast or not taken):
-                self._job = start(in_caller(self._fill))
+                self._job = start(self._reading())
             if taken or self._job is None:
                 return taken
             if self._fast and self._ahead < _AHEAD_AT_MOST:
@@ -158,9 +140,7 @@ class CallerSource:
 
     async def restart(self) -> None:
         """Go back to where reading began."""
-        self._stopped = True  # for the reading that is under way; ``_rewind`` comes after it
-        self._let_go()
-        await in_caller(self._rewind)
+        raise NotImplementedError
 
     def drop(self, reason: Exception | None) -> None:
         """Have no more read. A step of reading that is under way is not waited for."""
@@ -172,6 +152,52 @@ class CallerSource:
         if job is not None:
             job.add_done_callback(_look_at)
             job.cancel()
+
+
+class CallerSource(ReadAhead):
+    """A source that the thread of the blocked caller reads.
+
+    It reads on a job for the loop (``in_caller``), and goes back then to its wait, where
+    everything can wake it.
+    """
+
+    def __init__(self, reader: Reader) -> None:
+        super().__init__(replayable=reader.replayable)
+        self._reader = reader
+
+    # -- the caller's thread ---------------------------------------------------------
+
+    def begin(self) -> None:
+        """Nothing to do: reading begins when the loop asks for it."""
+
+    def close(self, error: BaseException | None) -> None:
+        """End the reading: the call is over."""
+        self._stopped = True
+        self._reader.close(self.sent)
+
+    def _fill(self) -> bool:
+        give_up = time.monotonic() + PATIENCE
+        while not self._stopped and self._put(self._reader.read()):
+            if time.monotonic() > give_up:
+                return False
+        return True
+
+    def _rewind(self) -> None:
+        self._reader.rewind()
+        self._chunks.clear()
+        self._pulled = self._taken = 0
+        self._ended = self._stopped = False
+
+    # -- the loop thread -------------------------------------------------------------
+
+    async def _reading(self) -> bool:
+        return await in_caller(self._fill)
+
+    async def restart(self) -> None:
+        """Go back to where reading began."""
+        self._stopped = True  # for the reading that is under way; ``_rewind`` comes after it
+        self._let_go()
+        await in_caller(self._rewind)
 
 
 def _look_at(job: asyncio.Task[bool]) -> None:

@@ -22,10 +22,12 @@ from multidict import CIMultiDict, MultiDict, MultiDictProxy, istr
 from yarl import URL
 
 from ._async.retry import Retry, check_retry
+from ._async.source import AsyncSource
 from ._checks import UNSET, Unset, seconds
+from ._middleware_request import MiddlewareRequest
 from ._models import redacted_text, redacted_url
 from ._options import CHECKS, raise_for_status
-from ._payload import NO_BODY, Outgoing, outgoing
+from ._payload import NO_BODY, AsyncSourceOf, Outgoing, outgoing
 from ._progress import ProgressHook, Reporting, reporting
 from ._tls import SSLArgument, merge_ssl
 from ._transports import proxy_url, split_unix_url
@@ -73,7 +75,7 @@ def check_url(
                 "no scheme; write http://... or https://..., or give the session a base_url",
             )
         raise NonHttpUrlClientError(
-            redacted_url(target), f"the scheme must be one of {', '.join(sorted(schemes))}"
+            f"{redacted_url(target)} - the scheme must be one of {', '.join(sorted(schemes))}"
         )
     if not target.raw_host:
         raise InvalidUrlClientError(redacted_url(target), "no host")
@@ -174,10 +176,11 @@ def check_body(
     headers: CIMultiDict[str],
     skip_auto_headers: Iterable[str],
     progress: Reporting | None = None,
+    asynchronous: AsyncSourceOf = AsyncSource,
 ) -> Outgoing:
     """Return the body, ready to be sent; JSON is serialised here, in the caller's thread."""
     if json is None:
-        return outgoing(data, progress)
+        return outgoing(data, progress, asynchronous)
     if data is not None:
         raise ValueError("data and json parameters can not be used at the same time")
     skipped = {name.lower() for name in skip_auto_headers}
@@ -204,6 +207,10 @@ R = TypeVar("R")
 
 #: Whether a status of 400 or above raises, or a function to be given each response.
 RaiseForStatus = bool | Callable[[R], object]
+
+
+#: ``_middlewares.MiddlewareType``; what it returns is the face's business.
+BlockingMiddleware = Callable[[MiddlewareRequest, Callable[[MiddlewareRequest], Any]], Any]
 
 
 class RequestOptions(TypedDict, total=False):
@@ -234,6 +241,7 @@ class RequestOptions(TypedDict, total=False):
     proxy_headers: LooseHeaders | None
     retry: Retry | None
     upload_progress: ProgressHook | bool | None
+    timings: bool | None
     trace_request_ctx: object
     read_bufsize: int | None
     auto_decompress: bool | None
@@ -241,7 +249,7 @@ class RequestOptions(TypedDict, total=False):
     max_field_size: int | None
     max_headers: int | None
     max_body: int | None
-    middlewares: Sequence[ClientMiddlewareType] | None
+    middlewares: Sequence[BlockingMiddleware | ClientMiddlewareType] | None
 
 
 class Prepared(NamedTuple):
@@ -266,12 +274,23 @@ class Defaults:
     json_serialize: JSONEncoder
     raise_for_status: RaiseForStatus[Any]
     timeout: ClientTimeout
+    #: Makes middlewares ready for the engine.
+    chain: Callable[[Iterable[Any]], tuple[ClientMiddlewareType, ...]]
 
     def __post_init__(self) -> None:
         self._authorization = None if self.auth is None else authorization(self.auth)
 
-    def prepare(self, method: str, url: StrOrURL, options: RequestOptions) -> Prepared:
+    def prepare(
+        self,
+        method: str,
+        url: StrOrURL,
+        options: RequestOptions,
+        *,
+        asynchronous: AsyncSourceOf = AsyncSource,
+    ) -> Prepared:
         """Check a request, and serialise what is to be. ``Session.request`` tells the meanings.
+
+        ``asynchronous`` says what takes from an asynchronous iterable that is the body.
 
         Looks only at the options that are given, for most requests have few: a loop
         over all that could be would cost more than the crossing to the loop thread.
@@ -284,6 +303,8 @@ class Defaults:
             elif name not in _HERE:
                 hint = f"; write {_TWINS[name]}" if name in _TWINS else ""
                 raise TypeError(f"a request takes no keyword {name!r}{hint}")
+        if "middlewares" in engine:
+            engine["middlewares"] = self.chain(engine["middlewares"])
         if (over := split_unix_url(url)) is not None:
             engine["unix_socket"], url = over
         target = check_url(url, self.base_url, options.get("params"))
@@ -296,7 +317,9 @@ class Defaults:
         data, json = options.get("data"), options.get("json")
         if data is not None or json is not None:
             skipped = self.skip_auto_headers.union(options.get("skip_auto_headers") or ())
-            body = check_body(data, json, self.json_serialize, headers, skipped, progress)
+            body = check_body(
+                data, json, self.json_serialize, headers, skipped, progress, asynchronous
+            )
             engine["data"] = body.value
         if headers:
             engine["headers"] = headers

@@ -37,6 +37,9 @@ from ._models import (
 from ._types import JSONDecoder
 from ._unclosed import call_site
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 C = TypeVar("C", bound=BodyReader)
 
 _JSON_TYPE = re.compile(r"^application/(?:[\w.+-]+?\+)?json")
@@ -47,18 +50,43 @@ _TWINS = {
     "elapsed": "timings.total, of a request or a session with timings=True",
     "encoding": "get_encoding(), or text(encoding=...)",
     "http_version": "version",
+    "is_client_error": "400 <= status < 500",
+    "is_closed": "closed",
     "is_error": "not response.ok",
     "is_redirect": "history, or status",
+    "is_server_error": "status >= 500",
     "is_success": "ok",
     "iter_bytes": "content.iter_chunked(n)",
     "iter_content": "content.iter_chunked(n)",
     "iter_lines": "content, which iterates over lines: for line in response.content",
     "iter_raw": "content.iter_chunked(n) of a request with auto_decompress=False",
+    "iter_text": "io.TextIOWrapper(response.content, encoding)",
+    "num_bytes_downloaded": "content.total_bytes",
     "raw": "content, a readable binary file",
     "reason_phrase": "reason",
     "request": "request_info",
     "status_code": "status",
 }
+
+
+class _NotToBeSet:
+    """An attribute of other libraries' responses: neither to be had, nor set to no avail."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, response: object, owner: type) -> Self:
+        if response is None:
+            return self
+        raise AttributeError(self._name)  # from where __getattr__ goes on
+
+    def __set__(self, response: object, value: object) -> None:
+        raise AttributeError(
+            f"{type(response).__name__} has no attribute {self._name!r} to set; "
+            f"here it is {_TWINS[self._name]}",
+            name=self._name,
+            obj=response,
+        )
 
 
 class ResponseBase(HeadersMixin, Generic[C]):
@@ -260,6 +288,8 @@ class ResponseBase(HeadersMixin, Generic[C]):
         return loads(stripped.decode(encoding or self.get_encoding()))
 
     if not TYPE_CHECKING:
+        # A descriptor, as a __setattr__ would cost every response for the sake of this one.
+        encoding = _NotToBeSet("encoding")
 
         def __getattr__(self, name):
             hint = f"; here it is {_TWINS[name]}" if name in _TWINS else ""

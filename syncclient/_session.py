@@ -3,58 +3,53 @@
 from __future__ import annotations
 
 import json as jsonlib
-import os
-import warnings
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future
 from functools import partial
-from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from aiohttp import ClientTimeout, ClientWSTimeout, HttpVersion, HttpVersion11, TraceConfig, hdrs
+from aiohttp import ClientTimeout, HttpVersion, HttpVersion11, TraceConfig
 from aiohttp.client_middlewares import ClientMiddlewareType
 from multidict import CIMultiDict, istr
 from yarl import URL
 
 from . import _fork as _fork  # installs the fork and exit hooks
+from ._aio import AioSession
+from ._annex import Annex
 from ._async.connector import Pool
 from ._async.retry import Retry, check_retry
-from ._async.session import AsyncSession
-from ._async.websocket import BUFFER_BYTES, BUFFER_MESSAGES, pause
+from ._async.session import AsyncSession, Opener
+from ._channels import Channels
 from ._checks import UNSET, Unset, count
+from ._closing import Closing
 from ._connector import BaseConnector
 from ._cookies import BaseCookieJar, CookieJar
-from ._download import download
+from ._copies import Copies
 from ._exceptions import SessionClosedError
 from ._loop_thread import LoopThread, default_loop_thread, refuse_patched_threads
-from ._many import RequestLike, ResponseIterator, check_requests
+from ._middlewares import Chain, MiddlewareType
 from ._models import redacted_url
 from ._options import checked
 from ._options import raise_for_status as check_raise_for_status
 from ._options import trace_configs as check_trace_configs
 from ._portal import Portal
-from ._progress import ProgressHook
 from ._request import (
     Auth,
     Defaults,
     RaiseForStatus,
-    RequestOptions,
     check_timeout,
     check_url,
     header_items,
 )
-from ._response import CharsetResolver, Response, call_site, check_status
-from ._settings import TWINS, Settings
-from ._sse import EventSource, sse
-from ._submit import submit
+from ._response import CharsetResolver, Response
+from ._settings import TWINS
+from ._tracing import views_of
 from ._transports import check_connector, proxy_url
 from ._types import JSONEncoder, LooseCookies, LooseHeaders, StrOrURL, Timeout
-from ._websocket import WebSocket, WebSocketOptions, connect
-from ._ws_forever import MAX_DELAY, MIN_DELAY, Forever
+from ._unclosed import call_site, complain, watch
+from ._verbs import Verbs
 
 if TYPE_CHECKING:
-    from typing_extensions import Never, Self, Unpack
+    from typing_extensions import Never
 
 T = TypeVar("T")
 
@@ -62,13 +57,14 @@ T = TypeVar("T")
 DEFAULT_TIMEOUT = ClientTimeout(total=5 * 60, sock_connect=30)
 
 
-class Session(Settings):
+class Session(Verbs, Channels, Copies, Closing):
     """A blocking HTTP client with a connection pool and cookies of its own.
 
     Making one costs nothing: the loop thread starts with its first request. Any number
     of threads may share a session. Close it, best by a ``with`` block: afterwards no
     task, socket or thread of it is left. After a fork it goes on in the child with its
-    settings and cookies, on connections of the child's own.
+    settings and cookies, on connections of the child's own; and so does a pickled one where
+    it arrives. ``with_options`` derives sessions that share all but some settings.
 
     Args:
         base_url: what relative URLs are joined to; must end in a slash.
@@ -92,17 +88,26 @@ class Session(Settings):
         auto_decompress: whether bodies are decompressed.
         trust_env: whether proxies and .netrc of the environment are used.
         requote_redirect_url: whether Location headers are quoted anew.
-        trace_configs: aiohttp.TraceConfig objects.
+        trace_configs: aiohttp.TraceConfig objects, which are not changed and may serve other
+            sessions too. Their callbacks may be plain functions: those run in the thread of
+            the blocked caller, or on a worker where none waits, and may use the session. They
+            get this Session for aiohttp's, and for a response its head, a Response without a
+            body. Async callbacks run on the loop thread, in a copy of the caller's context, and
+            get what aiohttp gives them. What a callback raises ends the request, and reaches
+            its caller as it is.
         read_bufsize: bytes of a body to hold before the server is made to wait (half of it).
         max_line_size: bytes that the status line may have.
         max_field_size: bytes that one header may have.
         max_headers: how many headers a response may have.
         fallback_charset_resolver: ``(response, body) -> encoding``, in the caller's thread,
             for bodies that do not name their charset.
-        middlewares: aiohttp client middlewares.
+        middlewares: what every request passes through, each hop of a redirect anew: blocking
+            functions ``(request, handler) -> response``, which run in the caller's thread,
+            and aiohttp's async ones, on the loop thread. The first is the outermost.
         max_body: bytes that a body may have once it is decompressed; a longer one raises
             ClientPayloadError, and is not decompressed further. None sets no limit.
         retry: when a request that failed is tried again; None leaves it at one attempt.
+        timings: whether responses tell where their time went, as ``Response.timings``.
         loop_thread: whose event loop to use; None is the one that all sessions share.
 
     Source: aiohttp.ClientSession, without ``loop`` and the deprecated or loop-bound
@@ -137,12 +142,16 @@ class Session(Settings):
         max_field_size: int = 8190,
         max_headers: int = 128,
         fallback_charset_resolver: CharsetResolver = lambda response, body: "utf-8",
-        middlewares: Sequence[ClientMiddlewareType] = (),
+        middlewares: Sequence[MiddlewareType | ClientMiddlewareType] = (),
         max_body: int | None = None,
         retry: Retry | None = None,
+        timings: bool = False,
         loop_thread: LoopThread | None = None,
         **misspelt: Never,
     ) -> None:
+        # Before any other name is bound here: these are the keywords, all of them.
+        given = {name: value for name, value in locals().items() if name not in _NO_KEYWORDS}
+        a_subclass = vars(self).keys() - {"_root"}
         for name in misspelt:
             hint = f"; here it is {TWINS[name]}" if name in TWINS else ""
             raise TypeError(f"Session takes no keyword {name!r}{hint}")
@@ -165,6 +174,7 @@ class Session(Settings):
             json_serialize=json_serialize_bytes or json_serialize,
             raise_for_status=check_raise_for_status(raise_for_status),
             timeout=check_timeout(timeout, DEFAULT_TIMEOUT),
+            chain=(chain := Chain(fallback_charset_resolver)),
         )
         self._charset_resolver = fallback_charset_resolver
         self._connector_owner = connector_owner
@@ -186,435 +196,94 @@ class Session(Settings):
                 middlewares=middlewares or (),
             ),
         }
+        cookies = cookies and checked(cookies=cookies)["cookies"]
+        # Iterators among them have been drawn, and are replaced by what came.
+        given |= {
+            "base_url": self._defaults.base_url,
+            "cookies": cookies,
+            "skip_auto_headers": names or None,
+            "trace_configs": self._options["trace_configs"] or None,
+            "middlewares": self._options["middlewares"],
+        }
+        self._given = {n: value for n, value in given.items() if value is not _DEFAULTS[n]}
         self._loop_thread = loop_thread or default_loop_thread
         self._opened_at = call_site()
-        factory = connector._factory(shared=not connector_owner)
-        # Neither this nor the connector refers to the session, which a finaliser closes.
-        self._portal = Portal(
-            self._loop_thread,
-            partial(
-                AsyncSession,
-                connector=factory,
-                cookie_jar=cookie_jar._live_jar,
-                cookies=cookies and checked(cookies=cookies)["cookies"],
-                retry=check_retry("retry", retry),
-                max_body=None if max_body is None else count("max_body", max_body),
-                options=self._options,
-            ),
-            AsyncSession.aclose,
-            name=repr(self),
+        # This does not refer to the session, which a finaliser closes.
+        opener = partial(
+            AsyncSession,
+            cookie_jar=cookie_jar._live_jar,
+            cookies=cookies,
+            retry=check_retry("retry", retry),
+            max_body=None if max_body is None else count("max_body", max_body),
+            timings=bool(timings),
+            views=views_of(self),
+            options={
+                **self._options,
+                "middlewares": chain(self._options["middlewares"]),
+            },
         )
-        self._connector = connector._bound(factory, partial(_ask_pool, self._portal))
-        cookie_jar._attach(self._portal)
+        root = self._root
+        if root is None:
+            factory = connector._factory(shared=not connector_owner)
+            self._portal = portal = Portal(
+                self._loop_thread,
+                partial(opener, connector=factory),
+                AsyncSession.aclose,
+                AsyncSession.settle,
+                name=repr(self),
+            )
+            self._connector = connector._bound(factory, partial(_ask_pool, portal))
+            watch(self)
+        else:
+            portal = root._portal
+            self._portal = Annex(portal, partial(_beside, opener), name=repr(self))
+            self._connector = root._connector
+        if root is None or cookie_jar is not root._cookie_jar:
+            cookie_jar._attach(portal)
+        chain.attach(portal)
+        self._ours = vars(self).keys() - a_subclass | {"_ours"}
 
-    # -- requests --------------------------------------------------------------------
-
-    def request(self, method: str, url: StrOrURL, **options: Unpack[RequestOptions]) -> Response:
-        """Send a request and return its response as soon as the head is here.
-
-        Blocks the caller; any thread but the loop thread may call it. Woken by the head,
-        a timeout, an error, an interrupt, or the session's closing.
-
-        Args:
-            method: ``"GET"``, ``"POST"`` ...
-            url: absolute, or relative to the session's ``base_url``.
-            params: a dict, MultiDict, pairs or str to add to the URL's query.
-            data: the body: bytes, str, a form (dict, pairs, FormData), a MultipartWriter, a
-                binary file, an iterator or asynchronous iterator of bytes, a BodyWriter, or
-                the content of another response. Files and iterators are read in this thread.
-            json: what ``json_serialize`` turns into the body; excludes ``data``.
-            cookies: cookies of this request, beside those of the jar.
-            headers: headers of this request; they override the session's.
-            skip_auto_headers: names of headers not to be added by themselves.
-            auth: BasicAuth or (login, password); overrides the session's.
-            allow_redirects: whether to follow redirects.
-            max_redirects: how many of them; 0 sets no limit.
-            compress: ``"deflate"``, ``"gzip"``, True for deflate: how to compress the body.
-            chunked: True sends the body in chunks.
-            expect100: whether to wait for ``100 Continue`` before the body is sent.
-            retry: when this request is tried again if it fails; overrides the session's,
-                and None means never.
-            upload_progress: called with the bytes of the body sent and those in all, or None,
-                in this thread while it waits, and not for an empty body; True draws a bar on
-                stderr (``syncclient[progress]``). Bytes count as sent when the engine has taken
-                them from the caller's buffer, which is before the server has them; they are
-                counted uncompressed, and anew where the body is sent again. The request
-                returns when all is sent, or the server refused it. What the function
-                raises aborts it.
-            raise_for_status: overrides the session's; None is the session's.
-            read_until_eof: whether a body of unknown length lasts until the connection ends.
-            proxy: URL of the proxy.
-            proxy_auth: BasicAuth or (login, password) for it.
-            timeout: a ClientTimeout, or seconds for everything, the body included; None
-                or 0 for no limit. Without it, the session's.
-            ssl: True verifies the certificate, False does not; "system", an SSLContext
-                or a Fingerprint say how.
-            verify_ssl: deprecated spelling of ``ssl=False``.
-            fingerprint: deprecated spelling of ``ssl=Fingerprint(...)``.
-            ssl_context: deprecated spelling of ``ssl=context``.
-            server_hostname: the name to verify the certificate against.
-            proxy_headers: headers for the proxy.
-            trace_request_ctx: an object for the callbacks of ``trace_configs``.
-            max_body, read_bufsize, auto_decompress, max_line_size, max_field_size, max_headers,
-            middlewares: override the session's; None is the session's.
-
-        Raises:
-            TypeError, ValueError, InvalidURL: an argument is wrong; nothing was sent.
-            ClientError: the request failed; its subclass says how.
-            SessionClosedError: the session is closed, or was while this waited.
-
-        Source: aiohttp.ClientSession.request.
-        """
-        prepared = self._defaults.prepare(method, url, options)
-        with prepared.body.lent():
-            reply, remote = self._portal.open(AsyncSession.request, *prepared.crossing)
-        response = Response(reply, remote, self._charset_resolver)
-        check_status(response, prepared.raise_for_status)
-        return response
-
-    def submit(
-        self, method: str, url: StrOrURL, *, stream: bool = False, **options: Unpack[RequestOptions]
-    ) -> Future[Response]:
-        """Send a request without waiting for it, and return the future of its response.
-
-        Never blocks; any thread may call it. The future works with all of
-        ``concurrent.futures``; its ``cancel()`` cancels the request on the wire. Closing the
-        session makes it fail with SessionClosedError, and a ``syncclient.timeout()`` block
-        around this call with DeadlineError, once that is over.
-
-        Code of the caller's own runs on another thread, in a copy of the caller's context:
-        a generator or a file that is the body, and a function for ``raise_for_status``, on
-        one that belongs to this request; callbacks of the future likewise, or in the thread
-        that cancels it. A BodyWriter is written by whichever thread likes to.
-
-        Args:
-            method: ``"GET"``, ``"POST"`` ...
-            url: absolute, or relative to the session's ``base_url``.
-            stream: whether the future is done as soon as the head of the response is here,
-                as with ``request``; otherwise once all of the body has been read.
-            options: the keywords of ``request``.
-
-        Raises:
-            TypeError, ValueError, InvalidURL: an argument is wrong; nothing was sent.
-            SessionClosedError: the session is closed.
-        """
-        prepared = self._defaults.prepare(method, url, options)
-        return submit(self._portal, prepared, self._charset_resolver, stream=stream)
-
-    @overload
-    def map(
-        self,
-        requests: Iterable[RequestLike],
-        *,
-        method: str = ...,
-        concurrency: int = ...,
-        ordered: bool = ...,
-        return_exceptions: Literal[False] = ...,
-        **options: Unpack[RequestOptions],
-    ) -> ResponseIterator[Response]: ...
-
-    @overload
-    def map(
-        self,
-        requests: Iterable[RequestLike],
-        *,
-        method: str = ...,
-        concurrency: int = ...,
-        ordered: bool = ...,
-        return_exceptions: bool,
-        **options: Unpack[RequestOptions],
-    ) -> ResponseIterator[Response | Exception]: ...
-
-    def map(
-        self,
-        requests: Iterable[RequestLike],
-        *,
-        method: str = hdrs.METH_GET,
-        concurrency: int = 100,
-        ordered: bool = True,
-        return_exceptions: bool = False,
-        **options: Unpack[RequestOptions],
-    ) -> ResponseIterator[Any]:
-        """Send many requests at a time, and iterate over their responses, read whole.
-
-        All from one thread, which may iterate over any number of requests: the iterable is
-        pulled from in this thread, as the responses are taken, and not before the first one
-        is. What has ended waits until it is taken; once twice ``concurrency`` requests are
-        under way or waiting, no more are begun. Generators as bodies, and functions for
-        ``raise_for_status``, run in the iterating thread as well.
-
-        The iterator is a context manager. Leave its block, or close it, where the iteration
-        may end early: that cancels what is left and waits until it has unwound. An error
-        does the same.
-
-        Args:
-            requests: any iterable of URLs, of (method, URL) pairs, of mappings with a
-                ``"url"`` and perhaps a ``"method"``, a ``"tag"`` and keywords of
-                ``request``, or of Request objects. A tag is what the response, or the
-                error, has as its ``tag``.
-            method: of the requests that have none of their own.
-            concurrency: how many requests are in flight at a time. The connector has a
-                limit of its own: for more than 100 make it
-                ``TCPConnector(limit=concurrency)``.
-            ordered: whether responses come in the order of the requests, or as they end.
-            return_exceptions: whether an error is yielded in its place instead of raised,
-                and the rest goes on.
-            options: the keywords of ``request``, for every request that does not have
-                them itself.
-
-        Raises:
-            TypeError, ValueError: an argument is wrong. What is wrong with one of the
-                requests is its own error, which names its index.
-        """
-        check_requests(requests, options)
-        return ResponseIterator(
-            self._portal,
-            self._defaults,
-            self._charset_resolver,
-            requests,
-            method,
-            count("concurrency", concurrency, least=1),
-            ordered,
-            return_exceptions,
-            options,
-            owner=self,
-        )
-
-    def get(self, url: StrOrURL, **options: Unpack[RequestOptions]) -> Response:
-        """Send a GET request. Blocks until the head of the response is here; see ``request``."""
-        return self.request(hdrs.METH_GET, url, **options)
-
-    def options(self, url: StrOrURL, **options: Unpack[RequestOptions]) -> Response:
-        """Send an OPTIONS request. Blocks until its response's head is here; see ``request``."""
-        return self.request(hdrs.METH_OPTIONS, url, **options)
-
-    def head(self, url: StrOrURL, **options: Unpack[RequestOptions]) -> Response:
-        """Send a HEAD request, without following redirects unless told to. See ``request``."""
-        options.setdefault("allow_redirects", False)
-        return self.request(hdrs.METH_HEAD, url, **options)
-
-    def post(self, url: StrOrURL, **options: Unpack[RequestOptions]) -> Response:
-        """Send a POST request. Blocks until the head of the response is here; see ``request``."""
-        return self.request(hdrs.METH_POST, url, **options)
-
-    def put(self, url: StrOrURL, **options: Unpack[RequestOptions]) -> Response:
-        """Send a PUT request. Blocks until the head of the response is here; see ``request``."""
-        return self.request(hdrs.METH_PUT, url, **options)
-
-    def patch(self, url: StrOrURL, **options: Unpack[RequestOptions]) -> Response:
-        """Send a PATCH request. Blocks until the head of the response is here; see ``request``."""
-        return self.request(hdrs.METH_PATCH, url, **options)
-
-    def delete(self, url: StrOrURL, **options: Unpack[RequestOptions]) -> Response:
-        """Send a DELETE request. Blocks until the head of the response is here; see ``request``."""
-        return self.request(hdrs.METH_DELETE, url, **options)
-
-    def sse(
-        self,
-        url: StrOrURL,
-        *,
-        method: str = hdrs.METH_GET,
-        last_event_id: str = "",
-        reconnects: int | None = None,
-        idle_timeout: float | None = None,
-        **options: Unpack[RequestOptions],
-    ) -> EventSource:
-        """Open a stream of server-sent events. Blocks until it is connected.
-
-        A lost connection is made again, with the Last-Event-ID, after a pause that the
-        server may set. Iterate over the events; leaving the ``with`` block closes it.
-
-        Args:
-            method: of the request.
-            last_event_id: where to go on, known from an earlier stream.
-            reconnects: how many attempts to connect again may fail in a row; None sets no
-                limit, and with 0 the events end with the connection.
-            idle_timeout: seconds without a byte after which the connection counts as lost;
-                None waits for ever.
-            options: the keywords of ``request``. Without ``timeout=`` only connecting is
-                limited.
-
-        Raises:
-            ClientResponseError: the answer is no stream of events.
-            ClientError: no connection could be made.
-
-        Source: EventSource of the HTML standard, section 9.2.
-        """
-        return sse(
-            self._portal,
-            self._defaults,
-            url,
-            options,
-            method=method,
-            last_event_id=last_event_id,
-            reconnects=reconnects,
-            idle_timeout=idle_timeout,
-        )
-
-    def download(
-        self,
-        url: StrOrURL,
-        path: str | os.PathLike[str],
-        *,
-        resume: bool = True,
-        progress: ProgressHook | bool | None = None,
-        digest: str | None = None,
-        retries: int = 5,
-        **options: Unpack[RequestOptions],
-    ) -> Path:
-        """Download into a file, and return its path. Blocks until it is complete.
-
-        The bytes go to ``NAME.part`` beside the target. Only what is complete and verified
-        appears under its name, in one step. After an error, an interrupt, or the end of the
-        process, the next download to the same path goes on where this one was, if the server
-        can do that and still has the same version; if not it starts over.
-
-        Args:
-            path: of the file; or a directory, for a name by the Content-Disposition or the
-                URL, which never leads out of the directory.
-            resume: False starts over, whatever is there.
-            progress: called with the number of bytes there, and the number of all or None,
-                in this thread; True draws a bar on stderr (``syncclient[progress]``).
-            digest: ``"sha256:0123..."``, or another algorithm of hashlib's, to verify.
-            retries: how many attempts in a row to make once a connection was lost.
-            options: the keywords of ``request``. Without ``timeout=`` there is no limit to
-                the whole, and a connection counts as lost after 60 s without a byte.
-
-        Raises:
-            ClientResponseError: the server has no such file.
-            ClientError: the connection failed for good; the length or the digest is wrong.
-            OSError: the file cannot be written; the part is kept.
-            BlockingIOError: another download to the path is under way.
-        """
-        return download(
-            self._portal,
-            self._defaults,
-            url,
-            path,
-            options,
-            resume=resume,
-            progress=progress,
-            digest=digest,
-            retries=retries,
-        )
-
-    def ws_connect(
-        self,
-        url: StrOrURL,
-        *,
-        timeout: ClientWSTimeout | float | None = None,
-        receive_timeout: float | None = None,
-        buffer_messages: int = BUFFER_MESSAGES,
-        buffer_bytes: int = BUFFER_BYTES,
-        **options: Unpack[WebSocketOptions],
-    ) -> WebSocket:
-        """Open a WebSocket. Blocks through the handshake; any thread but the loop thread.
-
-        Args:
-            url: ``ws://``, ``wss://``, ``http://`` or ``https://``, or relative to the
-                session's ``base_url``.
-            method: of the handshake.
-            protocols: subprotocols to offer, the preferred one first.
-            timeout: ``ClientWSTimeout(ws_receive=..., ws_close=...)``: seconds that a
-                ``receive()`` may wait, None for ever, and that a ``close()`` may take. A
-                number is the deprecated spelling of ``ws_close``.
-            receive_timeout: deprecated spelling of ``ws_receive``.
-            buffer_messages: messages to receive ahead of ``receive()``; above that, and
-                above ``buffer_bytes``, the network pushes back on the server.
-            buffer_bytes: bytes to receive ahead.
-            autoclose: whether to answer a close of the server's by itself.
-            autoping: whether to answer pings by itself.
-            heartbeat: seconds after which to ping a silent server, and to close the
-                connection if half that time later there is no pong. None never pings.
-            origin: the Origin header.
-            compress: window bits of permessage-deflate, 9 to 15; 0 does not compress.
-            max_msg_size: bytes a message may have, 0 for no limit; a longer one closes the
-                WebSocket with 1009.
-            decode_text: False delivers text messages as bytes.
-            auth, headers, params, proxy, proxy_auth, proxy_headers, server_hostname, ssl,
-            verify_ssl, fingerprint, ssl_context: as ``request`` has them.
-
-        Raises:
-            WSServerHandshakeError: the server did not accept; it has status and headers.
-            ClientError: the connection failed; the subclass says how.
-
-        Source: aiohttp.ClientSession.ws_connect.
-        """
-        return connect(
-            self._portal,
-            self._defaults,
-            url,
-            options,
-            timeout=timeout,
-            receive_timeout=receive_timeout,
-            buffer_messages=buffer_messages,
-            buffer_bytes=buffer_bytes,
-        )
-
-    def ws_connect_forever(
-        self,
-        url: StrOrURL,
-        *,
-        min_delay: float = MIN_DELAY,
-        max_delay: float = MAX_DELAY,
-        **options: Unpack[WebSocketOptions],
-    ) -> Forever[WebSocket]:
-        """Iterate over open WebSockets to ``url``: each step closes the last and opens the next.
-
-        Where the server cannot be reached, or is not ready, the step waits, longer each
-        time, from ``min_delay`` to ``max_delay`` seconds. Closing the session ends the wait.
-
-            for socket in session.ws_connect_forever("wss://example.org/feed"):
-                for message in socket:
-                    print(message.data)
-
-        Raises:
-            WSServerHandshakeError: the server refuses for good, say with 403.
-            SessionClosedError: the session was closed.
-        """
-        return Forever(
-            partial(self.ws_connect, url, **options),
-            self._pause,
-            min_delay=min_delay,
-            max_delay=max_delay,
-        )
-
-    def _pause(self, seconds: float) -> None:
-        self._portal.call(pause, seconds)
+    #: What ``Copies`` makes another session by, past the ``__init__`` of a subclass.
+    _begin = __init__
 
     # -- closing ---------------------------------------------------------------------
 
     def close(self, *, grace: float = 0.0) -> None:
         """Close all that is open through this session. Blocks; may be called again.
 
-        Calls of other threads that are still in flight after ``grace`` seconds get
+        A derived session (``with_options``) merely refuses requests from then on.
+
+        New requests are refused at once. What is under way has ``grace`` seconds to end:
+        calls of other threads, responses not yet read, downloads and batches; not WebSockets
+        and event sources that nobody waits for, which last. Calls that are left then get
         SessionClosedError. An interrupt ends the wait; the closing goes on without it.
         """
         self._portal.close(partial(SessionClosedError, f"{self!r} was closed"), grace=grace)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
     def __del__(self) -> None:
         portal: Portal[AsyncSession] | None = self.__dict__.get("_portal")
-        if portal is None or portal.closed or not portal.leased:
-            return
-        portal.abandon(partial(SessionClosedError, "the session was dropped without close()"))
-        warnings.warn(
-            f"unclosed session dropped; it was made at {self._opened_at}: "
-            "use it in a with block, or call close()",
-            ResourceWarning,
-            source=self,
-            stacklevel=2,
+        if portal is None or portal.closed or not portal.leased or self._root is not None:
+            return  # of a derived session, the portal is not its own
+        try:
+            complain(self)
+        finally:  # also where warnings are errors
+            portal.abandon(partial(SessionClosedError, "the session was dropped without close()"))
+
+    def _complaint(self) -> str | None:
+        if self._portal.closed or not self._portal.leased or self._root is not None:
+            return None
+        return (
+            f"unclosed {self!r}; it was made at {self._opened_at}: "
+            "use it in a with block, or call close()"
         )
+
+    @property
+    def aio(self) -> AioSession:
+        """This session, awaited by tasks of asyncio or trio: ``await session.aio.get(url)``.
+
+        It shares all there is: the pool, the cookies, the settings. Costs nothing.
+        """
+        return AioSession(self)
 
     def __repr__(self) -> str:
         base_url = self._defaults.base_url
@@ -626,6 +295,10 @@ class Session(Settings):
         return self._portal.closed
 
 
+def _beside(opener: Opener, session: AsyncSession) -> AsyncSession:
+    return session.beside(opener)
+
+
 def _ask_pool(portal: Portal[AsyncSession], question: Callable[[Pool], T]) -> T | None:
     return portal.call(AsyncSession.ask_pool, question) if portal.leased else None
 
@@ -635,3 +308,8 @@ def _check_base_url(base_url: StrOrURL) -> URL:
     if not url.path.endswith("/"):
         raise ValueError(f"base_url must end in a slash: write {str(url) + '/'!r}")
     return url
+
+
+#: What ``Session.__init__`` has for locals beside its keywords.
+_NO_KEYWORDS = frozenset({"self", "misspelt"})
+_DEFAULTS: dict[str, Any] = {"base_url": None, **(Session.__init__.__kwdefaults__ or {})}

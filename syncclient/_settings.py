@@ -8,26 +8,42 @@ if TYPE_CHECKING:
     from aiohttp import ClientTimeout, HttpVersion, TraceConfig
     from multidict import CIMultiDict, istr
 
+    from ._async.session import AsyncSession
     from ._connector import BaseConnector
     from ._cookies import BaseCookieJar
+    from ._portal import Portal
     from ._request import Auth, Defaults, RaiseForStatus
-    from ._response import Response
+    from ._response import CharsetResolver, Response
     from ._types import JSONEncoder
 
 #: What sessions of requests and httpx have or take, and what to write here.
 TWINS = {
+    "build_request": "request(), which prepares and sends",
     "cert": "Session(connector=TCPConnector(ssl=context))",
     "cookies": "cookie_jar",
+    "default_encoding": "fallback_charset_resolver",
+    "event_hooks": "trace_configs or middlewares",
+    "follow_redirects": "allow_redirects= of a request",
     "hooks": "trace_configs or middlewares",
+    "http2": "nothing: HTTP/1.1 is spoken, and no other",
+    "is_closed": "closed",
+    "limits": "Session(connector=TCPConnector(limit=...))",
     "max_redirects": "max_redirects= of a request",
     "mount": "Session(connector=...)",
+    "mounts": "Session(connector=...)",
     "params": "params= of a request",
     "prepare_request": "request(), which prepares and sends",
     "proxies": "Session(proxy=...), or trust_env=True for the environment's",
     "send": "request()",
     "stream": "get(): a body stays on the wire until it is read",
+    "transport": "Session(connector=...)",
     "verify": "Session(connector=TCPConnector(ssl=...)), or ssl= of a request",
 }
+
+#: Those that requests has set on a session. Others may be a subclass's own.
+_SETTABLE_THERE = frozenset(
+    {"cert", "cookies", "hooks", "max_redirects", "params", "proxies", "stream", "verify"}
+)
 
 
 class Settings:
@@ -38,6 +54,10 @@ class Settings:
     _connector: BaseConnector
     _connector_owner: bool
     _cookie_jar: BaseCookieJar[Any]
+    _charset_resolver: CharsetResolver
+    #: The keywords the session was made with, those at their defaults left out.
+    _given: dict[str, Any]
+    _portal: Portal[AsyncSession]
 
     @property
     def headers(self) -> CIMultiDict[str]:
@@ -114,3 +134,13 @@ class Settings:
         def __getattr__(self, name):
             hint = f"; here it is {TWINS[name]}" if name in TWINS else ""
             raise AttributeError(f"Session has no attribute {name!r}{hint}", name=name, obj=self)
+
+        def __setattr__(self, name, value):
+            # To take session.verify = "ca.pem" and do nothing of the kind would be a trap.
+            if name in _SETTABLE_THERE and not hasattr(type(self), name):
+                raise AttributeError(
+                    f"Session has no attribute {name!r} to set; here it is {TWINS[name]}",
+                    name=name,
+                    obj=self,
+                )
+            super().__setattr__(name, value)

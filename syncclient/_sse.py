@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 from aiohttp import ClientPayloadError, ClientTimeout
 
 from ._async.sse import AsyncEventSource, EventParser, Feed, ServerSentEvent, open_events
 from ._checks import count, seconds
+from ._closing import Closing
 from ._exceptions import LoopThreadError, SessionClosedError
 from ._models import redacted_url
 from ._payload import NO_BODY
+from ._unclosed import call_site, complain, watch
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
-
     from ._async.session import AsyncSession
     from ._lease import Remote
     from ._portal import Portal
@@ -82,7 +80,7 @@ def sse(
     return EventSource(remote, redacted_url(target), last_event_id)
 
 
-class EventSource(Iterator[ServerSentEvent]):
+class EventSource(Closing, Iterator[ServerSentEvent]):
     """The events at a URL: an iterator that connects again when the connection is lost.
 
     It ends when the server answers 204, or when it is closed. Close it, best by a ``with``
@@ -94,9 +92,13 @@ class EventSource(Iterator[ServerSentEvent]):
         self._remote: Remote[AsyncEventSource] | None = remote
         self._url = url
         self._parser = EventParser(last_event_id)
+        #: The parser's is ahead of it: a batch of events is parsed before the first is taken.
+        self._last_event_id = last_event_id
         self._feed = Feed()
         self._number = 1
         self._events: deque[ServerSentEvent] = deque()
+        self._opened_at = call_site()
+        watch(self)
 
     def __repr__(self) -> str:
         return f"<EventSource {self._url}{' closed' if self.closed else ''}>"
@@ -108,8 +110,8 @@ class EventSource(Iterator[ServerSentEvent]):
 
     @property
     def last_event_id(self) -> str:
-        """The id that the server set last: where another source can go on."""
-        return self._parser.last_event_id
+        """The id as of the event taken last: where another source can go on, losing none."""
+        return self._last_event_id
 
     @property
     def retry(self) -> float | None:
@@ -127,6 +129,7 @@ class EventSource(Iterator[ServerSentEvent]):
             remote, parser = self._remote, self._parser
             if remote is None:
                 raise StopIteration
+            self._last_event_id = parser.last_event_id  # there may be an id without an event
             try:
                 remote.call(AsyncEventSource.take, self._feed, parser.last_event_id, parser.retry)
             except (LoopThreadError, SessionClosedError):
@@ -145,7 +148,9 @@ class EventSource(Iterator[ServerSentEvent]):
                 except ClientPayloadError:
                     self.close()
                     raise
-        return self._events.popleft()
+        event = self._events.popleft()
+        self._last_event_id = event.id
+        return event
 
     def close(self) -> None:
         """Close the connection, and make no other. Never waits."""
@@ -154,18 +159,15 @@ class EventSource(Iterator[ServerSentEvent]):
         if remote is not None:
             remote.post(AsyncEventSource.abandon)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
     def __del__(self) -> None:
         # The connection is closed by the Remote's own finaliser.
-        if self.__dict__.get("_remote") is not None:
-            warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=2)
+        complain(self)
+
+    def _complaint(self) -> str | None:
+        remote: Remote[AsyncEventSource] | None = self.__dict__.get("_remote")
+        if remote is None or not remote.reachable:
+            return None
+        return (
+            f"unclosed {self!r}; it was opened at {self._opened_at}: "
+            "use it in a with block, or call close()"
+        )

@@ -6,29 +6,22 @@ crosses to the event loop, and brings back everything that has arrived there.
 
 from __future__ import annotations
 
-import asyncio
 import io
-import warnings
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from aiohttp import ClientConnectionError
-from aiohttp.http_exceptions import LineTooLong
-
 from ._async.exchange import Exchange
-from ._async.stream import ALL, Inbox
-from ._exceptions import LoopThreadError, SessionClosedError, spare
-from ._models import Head, redacted_url
+from ._async.stream import ALL
+from ._body_reader import BodyReader, Fill, Steps, filling
+from ._models import redacted_url
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-    from ._lease import Remote
 
-
-class StreamReader(io.RawIOBase):
+class StreamReader(BodyReader, io.RawIOBase):
     """The body of a response, read as it comes. ``Response.content``; never made by hand.
 
     aiohttp's StreamReader minus ``await``, and at the same time a readable binary file: give
@@ -48,25 +41,12 @@ class StreamReader(io.RawIOBase):
     read, and by every read from then on.
     """
 
-    def __init__(
-        self, inbox: Inbox, remote: Remote[Exchange] | None, head: Head, opened_at: str = ""
-    ) -> None:
-        self._inbox = inbox
-        self._remote = remote
-        self._head = head
-        self._opened_at = opened_at
-        self._closed = False
-        self._waiting = False
-
-    def __repr__(self) -> str:
-        return f"<StreamReader of {self._described()}>"
-
     # -- aiohttp's --------------------------------------------------------------------
 
     def read(self, n: int | None = -1) -> bytes:
         """Return up to ``n`` bytes, at least one unless at the end; all of them if ``n`` is -1."""
         if n is None or n < 0:
-            return self._read_all(partial(Exchange.fill, least=ALL))
+            return self._read_all(filling(ALL))
         if self._waiting:
             self._refuse()
         inbox = self._inbox
@@ -89,10 +69,7 @@ class StreamReader(io.RawIOBase):
         """Return ``n`` bytes. Raises asyncio.IncompleteReadError where the body has fewer."""
         if self._waiting:
             self._refuse()
-        while (missing := n - len(self._inbox)) > 0:
-            if not self._fill(missing):
-                raise asyncio.IncompleteReadError(self._inbox.cut(ALL), n)
-        return self._inbox.cut(max(0, n))
+        return self._taken(self._exactly(n))
 
     def readline(self, size: int | None = -1, /, *, max_line_length: int | None = None) -> bytes:
         """Return a line with its newline; at the end what is left, b"" in the end.
@@ -103,16 +80,9 @@ class StreamReader(io.RawIOBase):
 
         Raises aiohttp.http_exceptions.LineTooLong, and drops the line.
         """
-        if self._waiting:
-            self._refuse()
         if size is not None and size >= 0:
             return self._readline_upto(size)
-        inbox = self._inbox
-        line = inbox.line()
-        if line[-1:] == b"\n" and len(line) <= (max_line_length or inbox.line_limit):
-            return line
-        inbox.put_back(line)
-        return self.readuntil(max_size=max_line_length)
+        return self._line_here(max_line_length) or self._taken(self._until(b"\n", max_line_length))
 
     def readuntil(self, separator: bytes = b"\n", *, max_size: int | None = None) -> bytes:
         """Return what comes up to ``separator``, included, or up to the end of the body.
@@ -120,51 +90,18 @@ class StreamReader(io.RawIOBase):
         Raises aiohttp.http_exceptions.LineTooLong where that has more than ``max_size``
         bytes (None is twice the ``read_bufsize``), and drops what it has read of it.
         """
-        if not separator:
-            raise ValueError("Separator should be at least one-byte string")
-        if self._waiting:
-            self._refuse()
-        inbox = self._inbox
-        limit = max_size or inbox.line_limit
-        line = inbox.until(separator)
-        if line and len(line) <= limit:
-            return line
-        got = bytearray(line)
-        at = -1
-        try:
-            while at < 0 and len(got) <= limit and (inbox or self._fill()):
-                seen = len(got)
-                got += inbox.block()
-                at = got.find(separator, max(0, seen - len(separator) + 1))
-            if at >= 0:
-                stop = at + len(separator)
-                inbox.put_back(bytes(got[stop:]))
-                del got[stop:]
-        except BaseException:
-            inbox.put_back(bytes(got))
-            raise
-        if len(got) > limit:
-            raise LineTooLong(bytes(got[:100]) + b"...", limit)
-        return bytes(got)
+        line = self._until_here(separator, max_size)
+        return line or self._taken(self._until(separator, max_size))
 
     def readchunk(self) -> tuple[bytes, bool]:
         """Return ``(data, end_of_http_chunk)``; ``(b"", False)`` at the end of the body.
 
         Blocks until there are bytes, or the end of the HTTP chunk whose bytes were read before.
         """
-        if self._waiting:
-            self._refuse()
-        inbox = self._inbox
-        while True:
-            inbox.drop_passed_ends()
-            if inbox.ends:
-                data = inbox.cut(inbox.ends[0] - inbox.position())
-                inbox.ends.popleft()
-                return data, True
-            if inbox:
-                return inbox.block(), False
-            if not self._fill(to_chunk_end=True) and not inbox.ends:
+        while (chunk := self._chunk_here()) is None:
+            if not self._fill(to_chunk_end=True) and not self._inbox.ends:
                 return b"", False
+        return chunk
 
     def read_nowait(self, n: int = -1) -> bytes:
         """Return up to ``n`` of the bytes that have arrived, -1 for all; b"" if there are none."""
@@ -173,34 +110,6 @@ class StreamReader(io.RawIOBase):
         if not self._inbox:
             self._fill(0)
         return self._inbox.cut(ALL if n < 0 else n)
-
-    def at_eof(self) -> bool:
-        """Tell whether everything has been read, as far as is known on this side."""
-        return self._inbox.eof and not self._inbox
-
-    def is_eof(self) -> bool:
-        """Tell whether the end of the body is here, though perhaps not read."""
-        return self._inbox.eof
-
-    def exception(self) -> BaseException | None:
-        """Return what broke the body off, once a read has met it."""
-        return self._inbox.error
-
-    @property
-    def total_bytes(self) -> int:
-        """How many bytes have come over to this side, decompressed."""
-        return self._inbox.total
-
-    @property
-    def total_compressed_bytes(self) -> int | None:
-        """How many bytes the server has sent for them; None if it did not compress them."""
-        return self._inbox.compressed
-
-    @property
-    def total_raw_bytes(self) -> int:
-        """``total_compressed_bytes``, or ``total_bytes`` where nothing was compressed."""
-        compressed = self._inbox.compressed
-        return self._inbox.total if compressed is None else compressed
 
     def iter_chunked(self, n: int) -> Iterator[bytes]:
         """Iterate over chunks of up to ``n`` bytes, each what ``read(n)`` returns."""
@@ -266,20 +175,11 @@ class StreamReader(io.RawIOBase):
         """Release the response: unread bytes are dropped, and nothing is waited for."""
         self._discard(Exchange.abandon)
 
-    def __del__(self) -> None:
-        # In place of IOBase's, which would close: the Remote's own finaliser does that.
-        if self.__dict__.get("_remote") is not None:
-            warnings.warn(
-                f"unread response to {self._described()} dropped; it was opened at "
-                f"{self._opened_at}: use it in a with block, or read or release it",
-                ResourceWarning,
-                source=self,
-                stacklevel=2,
-            )
-
     # -- inside -----------------------------------------------------------------------
 
     def _readline_upto(self, size: int) -> bytes:
+        if self._waiting:
+            self._refuse()
         got = b""
         try:
             while len(got) < size and got[-1:] != b"\n" and (self._inbox or self._fill()):
@@ -304,21 +204,19 @@ class StreamReader(io.RawIOBase):
             else:
                 return
 
-    @property
-    def _on_wire(self) -> bool:
-        return self._remote is not None
+    def _taken(self, steps: Steps[bytes]) -> bytes:
+        """Go through ``steps``, and return what they cut."""
+        try:
+            missing = next(steps)
+            while True:
+                missing = steps.send(self._fill(missing))
+        except StopIteration as end:
+            data: bytes = end.value
+            return data
+        finally:
+            steps.close()  # after an error: they put back what they hold
 
-    def _fill(self, least: int = 1, *, to_chunk_end: bool = False) -> bool:
-        """Have ``least`` more bytes come over, or all there are; tell whether any came.
-
-        With 0 this does not wait, with ``to_chunk_end`` no longer than to the end of the
-        HTTP chunk. False means the end of the body. Blocks for one crossing.
-        """
-        before = self._inbox.total
-        self._cross(partial(Exchange.fill, least=least, to_chunk_end=to_chunk_end))
-        return self._inbox.total > before
-
-    def _read_all(self, fill: Callable[[Exchange, Inbox], Awaitable[None]]) -> bytes:
+    def _read_all(self, fill: Fill) -> bytes:
         """Return the rest of the body, brought by ``fill``."""
         if self._waiting:
             self._refuse()
@@ -327,50 +225,3 @@ class StreamReader(io.RawIOBase):
             self._cross(fill)
             if self._inbox.total == before:
                 return self._inbox.cut(ALL)
-
-    def _cross(self, fill: Callable[[Exchange, Inbox], Awaitable[None]]) -> None:
-        """Make one crossing, unless the end has come over already. Blocks until it is done."""
-        inbox, remote = self._inbox, self._remote
-        if self._waiting:
-            self._refuse()
-        if remote is None:
-            if inbox.error is not None:
-                raise spare(inbox.error)
-            if self._closed:
-                raise ClientConnectionError(
-                    f"the response to {self._described()} was released before its body was read"
-                )
-            return
-        inbox.drop_passed_ends()
-        try:
-            self._waiting = True
-            remote.call(fill, inbox)
-        except (LoopThreadError, SessionClosedError) as exc:
-            inbox.error = inbox.error or spare(exc)  # nothing is left over there
-            raise
-        finally:
-            self._waiting = False
-            self._note_end()
-        inbox.join_new()
-
-    def _note_end(self) -> None:
-        """Let go of the other side if nothing more will come from there."""
-        if self._inbox.eof or self._inbox.error is not None:
-            self._remote = None
-
-    def _refuse(self) -> None:
-        raise RuntimeError(
-            f"the response to {self._described()} is being read by another thread: "
-            "one reader at a time"
-        )
-
-    def _discard(self, give_up: Callable[[Exchange], None]) -> None:
-        """Drop what is here, and give up what is not. Does not wait."""
-        remote, self._remote = self._remote, None
-        self._closed = True
-        self._inbox.clear()
-        if remote is not None:
-            remote.post(give_up)
-
-    def _described(self) -> str:
-        return f"{self._head.method} {redacted_url(self._head.url)}"

@@ -10,7 +10,8 @@ from ._lease import Remote
 from ._models import Reply
 from ._portal import Portal
 from ._request import Prepared
-from ._response import CharsetResolver, Response, call_site, check_status
+from ._response import CharsetResolver, Response, check_status
+from ._unclosed import call_site
 
 
 class Submitted:

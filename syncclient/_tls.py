@@ -89,6 +89,11 @@ def _setting(ssl: SSLArgument) -> SSLSetting:
     )
 
 
+def is_system_context(context: ssl_module.SSLContext) -> bool:
+    """Tell whether ``context`` is what ``ssl="system"`` stands for."""
+    return system_context.cache_info().currsize > 0 and context is system_context()
+
+
 @functools.cache
 def system_context() -> ssl_module.SSLContext:
     """Return the context that verifies with the operating system's trust store.

@@ -71,8 +71,8 @@ class Verbs(Settings):
             proxy_headers: headers for the proxy.
             timings: whether the response tells where its time went; overrides the session's.
             trace_request_ctx: an object for the callbacks of ``trace_configs``.
-            max_body, read_bufsize, auto_decompress, max_line_size, max_field_size, max_headers,
-            middlewares: override the session's; None is the session's.
+            max_body, read_bufsize, auto_decompress: override the session's, which None means.
+            max_line_size, max_field_size, max_headers, middlewares: the same.
 
         Raises:
             TypeError, ValueError, InvalidURL: an argument is wrong; nothing was sent.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from ._loop_thread import running_here
+from ._loop_run import running_here
 
 
 class Waiter:

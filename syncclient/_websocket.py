@@ -12,45 +12,42 @@ import time
 import warnings
 from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypedDict, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, cast
 
-from aiohttp import (
-    ClientConnectionResetError,
-    ClientWSTimeout,
-    WSCloseCode,
-    WSMessage,
-    WSMessageTypeError,
-    WSMsgType,
-    hdrs,
-)
+from aiohttp import ClientWSTimeout, WSCloseCode, WSMessage, WSMsgType, hdrs
 from multidict import CIMultiDict
+from yarl import URL
 
 from ._async import websocket as core
-from ._async.websocket import AsyncWebSocket, Opened
+from ._async.websocket import AsyncWebSocket
 from ._async.ws_inbox import CLOSED_MESSAGE
+from ._deadline import DeadlineError
 from ._exceptions import LoopThreadError, SessionClosedError
 from ._request import RequestOptions
+from ._websocket_base import (
+    CONNECT_TWINS,
+    ENDS,
+    Buffer,
+    SocketBase,
+    data_of,
+    data_to_send,
+    frame_to_send,
+    reason_to_send,
+    text_of,
+    text_to_send,
+)
 
 if TYPE_CHECKING:
     from ssl import SSLContext
 
     from aiohttp.typedefs import Query
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
 
     from ._async.session import AsyncSession
-    from ._lease import Remote
     from ._portal import Portal
     from ._request import Auth, Defaults
     from ._tls import SSLArgument
     from ._types import LooseHeaders, StrOrURL
-
-#: What can be sent as bytes.
-Buffer = bytes | bytearray | memoryview
-
-#: What the payload of a control frame may have (RFC 6455, 5.5).
-_CONTROL_LIMIT = 125
-
-_ENDS = (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED)
 
 
 class WebSocketOptions(TypedDict, total=False):
@@ -84,8 +81,39 @@ _OF_A_REQUEST = frozenset(WebSocketOptions.__annotations__) & frozenset(
 ) - {"compress"}
 
 
+class Limits(TypedDict, total=False):
+    """The keywords of ``Session.ws_connect`` that do not concern the handshake."""
+
+    timeout: ClientWSTimeout | float | None
+    receive_timeout: float | None
+    buffer_messages: int
+    buffer_bytes: int
+
+
 def connect(
     portal: Portal[AsyncSession],
+    defaults: Defaults,
+    url: StrOrURL,
+    options: WebSocketOptions,
+    **limits: Unpack[Limits],
+) -> WebSocket:
+    """Open a WebSocket: the inside of ``Session.ws_connect``. Blocks through the handshake."""
+    arranged = arrange(defaults, url, options, **limits)
+    opened, remote = portal.open(core.connect, arranged.url, **arranged.keywords)
+    assert remote is not None
+    return WebSocket(opened, remote, arranged.receive_timeout)
+
+
+class Arranged(NamedTuple):
+    """A handshake that has been checked."""
+
+    url: URL
+    #: What ``core.connect`` takes.
+    keywords: dict[str, Any]
+    receive_timeout: float | None
+
+
+def arrange(
     defaults: Defaults,
     url: StrOrURL,
     options: WebSocketOptions,
@@ -94,8 +122,8 @@ def connect(
     receive_timeout: float | None = None,
     buffer_messages: int = core.BUFFER_MESSAGES,
     buffer_bytes: int = core.BUFFER_BYTES,
-) -> WebSocket:
-    """Open a WebSocket: the inside of ``Session.ws_connect``. Blocks through the handshake.
+) -> Arranged:
+    """Check the arguments of a handshake.
 
     ``timeout`` None stands for aiohttp's default. An option that is not given is left to
     aiohttp.
@@ -103,7 +131,8 @@ def connect(
     given: dict[str, Any] = dict(options)
     for name in given:
         if name not in WebSocketOptions.__annotations__:
-            raise TypeError(f"ws_connect takes no keyword {name!r}")
+            hint = f"; write {CONNECT_TWINS[name]}" if name in CONNECT_TWINS else ""
+            raise TypeError(f"ws_connect takes no keyword {name!r}{hint}")
     common = {name: given.pop(name) for name in _OF_A_REQUEST & given.keys()}
     prepared = defaults.prepare(given.get("method", "GET"), url, cast(RequestOptions, common))
     _, target, _, engine = prepared.crossing
@@ -112,19 +141,16 @@ def connect(
     if buffer_messages < 1 or buffer_bytes < 1:
         raise ValueError("buffer_messages and buffer_bytes must be at least 1")
     limits = _limits(timeout, receive_timeout)
-    opened, remote = portal.open(
-        core.connect,
-        target,
-        timeout=limits,
-        buffer_messages=buffer_messages,
-        buffer_bytes=buffer_bytes,
-        over=engine.pop("unix_socket", None),
+    keywords = {
+        "timeout": limits,
+        "buffer_messages": buffer_messages,
+        "buffer_bytes": buffer_bytes,
+        "over": engine.pop("unix_socket", None),
         **engine,
         **given,
-    )
-    assert remote is not None
+    }
     # To aiohttp, too, a receive timeout of 0 is none.
-    return WebSocket(opened, remote, limits.ws_receive or None)
+    return Arranged(target, keywords, limits.ws_receive or None)
 
 
 def _limits(timeout: ClientWSTimeout | float | None, receive: float | None) -> ClientWSTimeout:
@@ -143,11 +169,11 @@ def _limits(timeout: ClientWSTimeout | float | None, receive: float | None) -> C
 
 
 def _deprecated(old: str, new: str) -> None:
-    # _deprecated, _limits, connect, Session.ws_connect, and then its caller
-    warnings.warn(f"{old} is deprecated, use {new}", DeprecationWarning, stacklevel=5)
+    # _deprecated, _limits, arrange, connect, Session.ws_connect, and then its caller
+    warnings.warn(f"{old} is deprecated, use {new}", DeprecationWarning, stacklevel=6)
 
 
-class WebSocket:
+class WebSocket(SocketBase):
     """An open WebSocket. Made by ``Session.ws_connect``.
 
     Any number of threads may send, one at a time may receive. While none does, a task on
@@ -161,21 +187,7 @@ class WebSocket:
     closing (SessionClosedError), and by the end of the loop thread (LoopThreadError).
     """
 
-    __slots__ = ("__weakref__", "_inbox", "_opened", "_popleft", "_receive_timeout", "_remote")
-
-    def __init__(
-        self, opened: Opened, remote: Remote[AsyncWebSocket], receive_timeout: float | None
-    ) -> None:
-        self._opened = opened
-        self._remote = remote
-        self._receive_timeout = receive_timeout
-        self._inbox = opened.inbox
-        self._popleft = opened.inbox.messages.popleft
-
-    def __repr__(self) -> str:
-        code = self.close_code
-        state = "open" if not self.closed else "closed" if code is None else f"closed ({code})"
-        return f"<WebSocket {state}>"
+    __slots__ = ()
 
     def __enter__(self) -> Self:
         return self
@@ -195,59 +207,9 @@ class WebSocket:
     def __next__(self) -> WSMessage:
         """Return the next message; stop at the close frame, or the end of the connection."""
         message = self.receive()
-        if message.type in _ENDS:
+        if message.type in ENDS:
             raise StopIteration
         return message
-
-    def __del__(self) -> None:
-        # Dropping the remote drops the connection, without waiting. Where __init__
-        # did not come to its end there is no inbox.
-        inbox = getattr(self, "_inbox", None)
-        if inbox is not None and not inbox.closed:
-            warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=2)
-
-    # -- state -----------------------------------------------------------------------
-
-    @property
-    def closed(self) -> bool:
-        """Whether ``close()`` was called, or the end of the connection was received.
-
-        While messages are left to receive, this is False: sending may fail nevertheless.
-        """
-        return self._inbox.closed
-
-    @property
-    def close_code(self) -> int | None:
-        """The code the peer closed with, 1006 if the connection broke; None while it is open."""
-        return self._inbox.close_code
-
-    @property
-    def protocol(self) -> str | None:
-        """The subprotocol agreed on, if any."""
-        return self._opened.protocol
-
-    @property
-    def compress(self) -> int:
-        """The window bits of permessage-deflate; 0 if messages are not compressed."""
-        return self._opened.compress
-
-    @property
-    def client_notakeover(self) -> bool:
-        """Whether each message is compressed by itself."""
-        return self._opened.client_notakeover
-
-    def exception(self) -> BaseException | None:
-        """Return what broke the connection, once that was received; None otherwise."""
-        return self._inbox.exception
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """Return what the transport said of itself when the socket was opened.
-
-        ``name`` is "peername", "sockname", "cipher", "compression" or "peercert". All
-        else, "socket" among it, belongs to the loop thread: for that you get ``default``.
-        """
-        value = self._opened.extra.get(name)
-        return default if value is None else value
 
     # -- receiving -------------------------------------------------------------------
 
@@ -289,26 +251,14 @@ class WebSocket:
 
         Raises as ``receive`` does, and WSMessageTypeError if the message is no text.
         """
-        message = self.receive(timeout)
-        if message.type is not WSMsgType.TEXT:
-            raise WSMessageTypeError(
-                f"Received message {message.type}:{message.data!r} is not WSMsgType.TEXT"
-            )
-        text: str = message.data
-        return text
+        return text_of(self.receive(timeout))
 
     def receive_bytes(self, *, timeout: float | None = None) -> bytes:
         """Return the data of the next message.
 
         Raises as ``receive`` does, and WSMessageTypeError if the message is not binary.
         """
-        message = self.receive(timeout)
-        if message.type is not WSMsgType.BINARY:
-            raise WSMessageTypeError(
-                f"Received message {message.type}:{message.data!r} is not WSMsgType.BINARY"
-            )
-        data: bytes = message.data
-        return data
+        return data_of(self.receive(timeout))
 
     def receive_json(
         self, *, loads: Callable[[str], Any] = json.loads, timeout: float | None = None
@@ -328,13 +278,11 @@ class WebSocket:
             TypeError: ``data`` is not a str.
             ClientConnectionResetError: the socket is closed.
         """
-        if not isinstance(data, str):
-            raise TypeError(f"data argument must be str ({type(data)!r})")
-        self._send(WSMsgType.TEXT, data.encode("utf-8"), compress)
+        self._send(WSMsgType.TEXT, text_to_send(data), compress)
 
     def send_bytes(self, data: Buffer, compress: int | None = None) -> None:
         """Send ``data`` as a binary message. Else as ``send_str``."""
-        self._send(WSMsgType.BINARY, _bytes(data), compress)
+        self._send(WSMsgType.BINARY, data_to_send(data), compress)
 
     def send_json(
         self, data: Any, compress: int | None = None, *, dumps: Callable[[Any], str] = json.dumps
@@ -350,10 +298,7 @@ class WebSocket:
 
     def send_frame(self, message: Buffer, opcode: WSMsgType, compress: int | None = None) -> None:
         """Send ``message`` in one frame with ``opcode``. Else as ``send_str``."""
-        data = _bytes(message)
-        if opcode >= WSMsgType.CLOSE:
-            _check_control(data)
-        self._send(WSMsgType(opcode), data, compress)
+        self._send(WSMsgType(opcode), frame_to_send(message, opcode), compress)
 
     def ping(self, message: Buffer = b"") -> None:
         """Send a ping of up to 125 bytes. Does not wait for the pong."""
@@ -364,8 +309,7 @@ class WebSocket:
         self.send_frame(message, WSMsgType.PONG)
 
     def _send(self, kind: WSMsgType, data: bytes, compress: int | None) -> None:
-        if self._inbox.closed:
-            raise ClientConnectionResetError("Cannot write to closing transport")
+        self._refuse_closed()
         self._remote.call(AsyncWebSocket.send, kind, data, compress)
 
     # -- closing ---------------------------------------------------------------------
@@ -378,26 +322,12 @@ class WebSocket:
         is 1006. A reader blocked in another thread gets a CLOSED message. What was received
         and not yet read is lost. Returns False if the socket was closed already.
         """
-        data = _bytes(message)
-        if not 1000 <= code < 5000:
-            raise ValueError(f"a close code is between 1000 and 4999, not {code}")
-        _check_control(data, room=_CONTROL_LIMIT - 2)
+        data = reason_to_send(code, message)
         try:
             return self._remote.call(AsyncWebSocket.close, code=code, message=data)
         except (SessionClosedError, LoopThreadError):
             return False  # nothing is left of it that could be closed
-
-
-def _bytes(data: object) -> bytes:
-    if isinstance(data, bytes):
-        return data
-    if isinstance(data, (bytearray, memoryview)):
-        # A copy, at once: the caller may change it after we return, which can be before
-        # a compressor thread has read it.
-        return bytes(data)
-    raise TypeError(f"data argument must be byte-ish ({type(data)!r})")
-
-
-def _check_control(data: bytes, room: int = _CONTROL_LIMIT) -> None:
-    if len(data) > room:
-        raise ValueError(f"a control frame has room for {room} bytes here, not {len(data)}")
+        except DeadlineError:
+            # Before the call or in it: too late to wait for the peer, and yet it must not stay.
+            self._remote.post(AsyncWebSocket.abandon)
+            raise

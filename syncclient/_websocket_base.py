@@ -22,6 +22,34 @@ _CONTROL_LIMIT = 125
 ENDS = (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED)
 
 
+#: Names that sockets of websocket-client and websockets have, and what to write here.
+_TWINS = {
+    "close_reason": "close_code",
+    "connected": "not socket.closed",
+    "recv": "receive().data, receive_str() or receive_bytes()",
+    "recv_data": "receive()",
+    "recv_streaming": "receive(): messages come whole",
+    "run_forever": "session.ws_connect_forever(), to iterate over",
+    "send": "send_str() or send_bytes()",
+    "send_binary": "send_bytes()",
+    "send_text": "send_str()",
+    "settimeout": "receive(timeout=...), or timeout=ClientWSTimeout(ws_receive=...) of ws_connect",
+    "subprotocol": "protocol",
+}
+
+#: Keywords of theirs for a connection, and what to write here.
+CONNECT_TWINS = {
+    "additional_headers": "headers=",
+    "cookie": "headers={'Cookie': ...}, or the session's cookie_jar",
+    "header": "headers=",
+    "max_size": "max_msg_size=",
+    "open_timeout": "a block: with syncclient.timeout(seconds):",
+    "ping_interval": "heartbeat=",
+    "sslopt": "ssl=",
+    "subprotocols": "protocols=",
+}
+
+
 class SocketBase:
     """An open WebSocket. Any thread may look at it; none of it blocks."""
 
@@ -106,6 +134,14 @@ class SocketBase:
         """
         value = self._opened.extra.get(name)
         return default if value is None else value
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name):
+            hint = f"; here it is {_TWINS[name]}" if name in _TWINS else ""
+            raise AttributeError(
+                f"{type(self).__name__} has no attribute {name!r}{hint}", name=name, obj=self
+            )
 
     def _refuse_closed(self) -> None:
         if self._inbox.closed:

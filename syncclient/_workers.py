@@ -33,10 +33,11 @@ class DaemonExecutor(ThreadPoolExecutor):
         self._limit = max_workers
         self._name = name
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        self._lock = threading.Lock()  # guards the three fields below
+        self._lock = threading.Lock()  # guards the four fields below
         self._waiting = 0  # workers without a job, and without the promise of one
         self._backlog = 0  # jobs queued without a worker, because all were busy
         self._workers: set[threading.Thread] = set()
+        self._told = False  # to leave
 
     def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
         """Run ``fn`` on a worker. Does not block, unless no thread can be started at all."""
@@ -95,13 +96,19 @@ class DaemonExecutor(ThreadPoolExecutor):
                     self._waiting += 1
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Tell the workers to leave. Wait for them, unless one of them is busy: it may be stuck."""
+        """Tell the workers to leave. Wait for them, unless one of them is busy: it may be stuck.
+
+        An event loop that is closed calls this without waiting; its owner then still may wait.
+        """
         with self._lock:
             workers = list(self._workers)
             idle = self._waiting
-            self._workers.clear()
-        for _ in workers:
-            self._jobs.put(None)
+            told, self._told = self._told, True
+            if wait:
+                self._workers.clear()
+        if not told:
+            for _ in workers:
+                self._jobs.put(None)
         if wait and idle == len(workers):
             for worker in workers:
                 worker.join(timeout=1)

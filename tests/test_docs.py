@@ -29,6 +29,7 @@ OF_THE_VALUES = {
         "max_body",
         "middlewares",
         "raise_for_status",
+        "timings",
         "trace_configs",
     },
     "request": {
@@ -38,6 +39,7 @@ OF_THE_VALUES = {
         "middlewares",
         "params",
         "raise_for_status",
+        "timings",
         "trace_request_ctx",
         "upload_progress",
     },
@@ -103,3 +105,28 @@ def test_the_tests_exist_and_speak_of_the_keyword() -> None:
         text = (TESTS / file).read_text(encoding="utf-8")
         assert re.search(rf"\b{row.keyword}\b", text) or row.keyword in ("path", "url"), row
         assert row.meaning, row
+
+
+LIFECYCLE = TESTS.parent / "docs" / "topics" / "lifecycle.md"
+
+
+def test_every_case_of_lifecycle_has_a_test() -> None:
+    """Each row names its tests, as `file.py::name`, a whole file or a folder, and they exist."""
+    lines = LIFECYCLE.read_text(encoding="utf-8").splitlines()
+    cells = [line.strip("| ").split(" | ") for line in lines if line.startswith("| ")]
+    cases = [row for row in cells if row != ["case", "what happens", "test"]]
+    assert cases
+    for row in cases:
+        assert len(row) == 3, row
+        if row[2].startswith(("the same", "none; ")):  # none, and why
+            continue
+        named = [code for code in _CODE.findall(row[2]) if not code.startswith("[")]
+        assert named, row
+        for test in named:
+            file, _, name = test.partition("::")
+            if (TESTS.parent / file).is_dir():
+                continue
+            found = [path for path in TESTS.rglob("*.py") if path.name == file]
+            assert len(found) == 1, test
+            if name:
+                assert name.startswith("test_") and name in names_in(found[0]), test

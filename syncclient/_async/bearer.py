@@ -62,7 +62,11 @@ class AsyncBearerAuth:
         token = self._token or await self._new_token(None)
         request.headers[hdrs.AUTHORIZATION] = f"Bearer {token}"
         response = await handler(request)
-        if response.status != _UNAUTHORIZED or not can_be_sent_again(request.body):
+        if response.status != _UNAUTHORIZED:
+            return response
+        if not can_be_sent_again(request.body):
+            if self._token == token:
+                self._token = None  # or requests with such bodies would send it for ever
             return response
         # Before the new token is got: that may need this connection.
         response.release()
@@ -72,14 +76,20 @@ class AsyncBearerAuth:
 
     async def _new_token(self, stale: str | None) -> str:
         enter(Phase.MIDDLEWARE, "waiting for a token")
-        async with self._turn.here():
-            # Somebody else may have got it while we waited.
-            if self._token is None or self._token == stale:
-                self._token = None
-                self._token = _checked(await self._get())
-            token = self._token
+        if self._token == stale:
+            self._token = None
+        token = self._token
+        while token is None:  # somebody else may get it, and fail
+            token = await self._get_in_turn()
         enter(Phase.HEAD)
         return token
+
+    async def _get_in_turn(self) -> str | None:
+        """Get the token, or wait for who gets it at this moment; None if that one failed."""
+        async with self._turn.here():
+            if self._token is None:
+                self._token = checked_token(await self._get())
+            return self._token
 
     async def _get(self) -> str:
         reset = getting.set((*getting.get(), self))
@@ -89,7 +99,8 @@ class AsyncBearerAuth:
             getting.reset(reset)
 
 
-def _checked(token: object) -> str:
+def checked_token(token: object) -> str:
+    """Return what get_token returned; raise TypeError or ValueError if it is no token."""
     # Nothing of the token in the messages: they end up in logs.
     if not isinstance(token, str):
         raise TypeError(f"get_token must return the token as a str, not {type(token).__name__}")

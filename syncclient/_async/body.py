@@ -321,19 +321,7 @@ class Body(Payload):
         response: ClientResponse | None = None
         try:
             response = await request
-            attempt = self._attempt
-            if response.status >= 400 or attempt is None:
-                self._stop(
-                    ClientConnectionError(
-                        f"the server answered {response.status} before it had the whole body"
-                    )
-                )
-            elif self._meter is not None or not all(each.detached for each in self._sources):
-                await _within(attempt.over, progress)
-            if self._telling is not None:
-                await self._telling
-            if self.fault is not None:
-                raise BodyFaultError(self.fault)
+            await self.settle(response, progress)
         except BaseException as exc:
             if response is not None:
                 response.close()
@@ -347,6 +335,27 @@ class Body(Payload):
                 self._listen(None)
         self._response = response
         return response
+
+    async def settle(self, response: ClientResponse, progress: Progress) -> None:
+        """Await the end of the upload that ``response``, whose head is here, is the answer to.
+
+        Raises:
+            BodyFaultError: the user's code raised something while the body was sent.
+            asyncio.TimeoutError: the total timeout ran out.
+        """
+        attempt = self._attempt
+        if response.status >= 400 or attempt is None:
+            self._stop(
+                ClientConnectionError(
+                    f"the server answered {response.status} before it had the whole body"
+                )
+            )
+        elif self._meter is not None or not all(each.detached for each in self._sources):
+            await _within(attempt.over, progress)
+        if self._telling is not None:
+            await self._telling
+        if self.fault is not None:
+            raise BodyFaultError(self.fault)
 
     async def _tell_end(self, meter: Meter, transport: asyncio.Transport | None) -> None:
         try:

@@ -14,11 +14,16 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 
+from .._sockets import note_protocol
 from .phase import Phase, enter
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+    from typing import Any
+
     from aiohttp.client_proto import ResponseHandler
     from aiohttp.client_reqrep import ClientRequest, ConnectionKey
+    from aiohttp.connector import Connection
     from aiohttp.tracing import Trace
 
 
@@ -125,12 +130,24 @@ _pools: weakref.WeakKeyDictionary[
 ] = weakref.WeakKeyDictionary()
 
 
+#: The settings of what answers in place of every server; the last one counts. Filled by
+#: ``syncclient.testing``, from any thread: both ways to change it are atomic.
+stand_ins: list[PoolSettings] = []
+
+#: The loop itself holds tasks weakly.
+_closing: set[asyncio.Future[None]] = set()
+
+
 class Pool(aiohttp.BaseConnector):
     """What our pools share: phases, a snapshot, a limit that holds, closing by count."""
 
     #: How many sessions have yet to close this pool.
     users = 0
     token: object = None
+    #: Whether it connects to a server within the process (``_async/inprocess.py``).
+    in_process = False
+    #: The pool that answers in place of this one, and the settings it was opened from.
+    _stand_in: tuple[PoolSettings, Pool] | None = None
 
     def snapshot(self) -> PoolSnapshot:
         """Return what the pool holds now."""
@@ -152,11 +169,46 @@ class Pool(aiohttp.BaseConnector):
             await self._shut(abort_ssl=abort_ssl)
 
     async def _shut(self, *, abort_ssl: bool) -> None:
+        if self._stand_in is not None:
+            await self._stand_in[1].close(abort_ssl=abort_ssl)
         await super().close(abort_ssl=abort_ssl)
+
+    # Not async: every request passes here, and a coroutine around a coroutine costs each of them.
+    def connect(  # pyright: ignore[reportIncompatibleMethodOverride]  # it returns a coroutine
+        self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
+    ) -> Coroutine[Any, Any, Connection]:
+        """Lend a connection for ``req``, or have a server within the process answer it."""
+        if stand_ins or self._stand_in is not None:
+            stand_in = self._standing_in(stand_ins[-1] if stand_ins else None)
+            if stand_in is not None:
+                return stand_in.connect(req, traces, timeout)
+        return super().connect(req, traces, timeout)
+
+    def _standing_in(self, settings: PoolSettings | None) -> Pool | None:
+        """Return the pool of ``settings``; close that of those before, for they are gone."""
+        if self._stand_in is not None:
+            known, pool = self._stand_in
+            if known is settings:
+                return pool
+            self._stand_in = None
+            closing = asyncio.ensure_future(pool.close())
+            _closing.add(closing)
+            closing.add_done_callback(_closing.discard)
+        if settings is None:
+            return None
+        pool = settings.open()
+        self._stand_in = settings, pool
+        return pool
 
     async def _wait_for_available_connection(self, key: ConnectionKey, traces: list[Trace]) -> None:
         enter(Phase.POOL, self._why_full(key))
-        await super()._wait_for_available_connection(key, traces)
+        try:
+            await super()._wait_for_available_connection(key, traces)
+        except BaseException:
+            # A connection may have been promised to us meanwhile, all the more while a callback
+            # for tracing ran. aiohttp does not pass it on, and the others would wait for ever.
+            self._release_waiter()
+            raise
         # A connection that became idle is there at once; a new one notes its own phases.
         enter(Phase.HEAD)
 
@@ -214,6 +266,14 @@ class UnixPool(Pool, aiohttp.UnixConnector):
             keepalive_timeout=settings.keepalive_timeout,
             force_close=settings.force_close,
         )
+
+    async def _create_connection(
+        self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
+    ) -> ResponseHandler:
+        protocol = await super()._create_connection(req, traces, timeout)
+        if protocol.transport is not None:
+            note_protocol(protocol, protocol.transport.get_extra_info("socket"))
+        return protocol
 
     def _note_connecting(self, req: ClientRequest) -> None:
         enter(Phase.CONNECT, self.path)

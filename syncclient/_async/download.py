@@ -5,18 +5,21 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import deque
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aiohttp import ClientPayloadError, ClientResponseError, hdrs
 from multidict import CIMultiDict
 
+from .._deadline import activity
 from .._models import Head, Reply, redacted_head, redacted_headers, redacted_info
 from .exchange import LOST, Exchange, next_piece
 from .ranges import SEGMENT, Ahead
 from .stream import ALL, Inbox
 
 if TYPE_CHECKING:
+    from .many import Relay
     from .session import AsyncSession, Crossing
 
 #: Seconds before the second attempt; doubled before each further one, up to ``_MAX_DELAY``.
@@ -73,6 +76,7 @@ class AsyncDownload:
             brings bytes begins the count anew.
         connections: how many ranges to fetch at a time, if the server gives ranges of a
             version that it names.
+        relay: where the callbacks of those go that are fetched ahead, if they have any.
     """
 
     def __init__(
@@ -83,12 +87,14 @@ class AsyncDownload:
         *,
         retries: int,
         connections: int = 1,
+        relay: Relay | None = None,
     ) -> None:
         self._session = session
         self._request = request
         self._known = known
         self._retries = retries
         self._connections = connections
+        self._relay = relay
         #: The ranges under way beyond ``_stop``, where the one that is being taken ends.
         self._ahead: Ahead | None = None
         self._stop = 0
@@ -108,12 +114,17 @@ class AsyncDownload:
             ClientResponseError: the server has no such file to give.
             ClientError: the first connection, or the last of ``retries``, failed.
         """
+        relay = self._relay
+        taking: AbstractContextManager[None] = nullcontext() if relay is None else relay
         try:
-            while not (self.done or feed.parts):
-                if self._connected:
-                    await self._take_from_connection(feed)
-                else:
-                    await self._connect(feed)
+            with taking:
+                if relay is not None and relay.waiting:
+                    await asyncio.sleep(0)  # they have been told of us, and now they ask
+                while not (self.done or feed.parts):
+                    if self._connected:
+                        await self._take_from_connection(feed)
+                    else:
+                        await self._connect(feed)
         except Exception:
             self.abandon()
             raise
@@ -252,6 +263,8 @@ class AsyncDownload:
 
         Raises ChangedError if the server has no such range any more.
         """
+        if self._relay is not None:
+            activity.set(self._relay)  # the call that this began in ends before it does
         failures = 0
         while True:
             reply, exchange = None, None
@@ -306,10 +319,17 @@ class AsyncDownload:
 
 
 async def open_download(
-    session: AsyncSession, request: Crossing, known: Known, retries: int, connections: int
+    session: AsyncSession,
+    request: Crossing,
+    known: Known,
+    retries: int,
+    connections: int,
+    relay: Relay,
 ) -> tuple[None, AsyncDownload]:
     """Return a download; its first ``take`` connects."""
-    download = AsyncDownload(session, request, known, retries=retries, connections=connections)
+    download = AsyncDownload(
+        session, request, known, retries=retries, connections=connections, relay=relay
+    )
     return None, download
 
 

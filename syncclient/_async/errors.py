@@ -46,7 +46,7 @@ from .phase import Phase, Progress
 def explained(error: Exception, progress: Progress) -> Exception:
     """Return the error to raise for ``error``: itself with a fuller message, or a timeout of ours.
 
-    Raise a timeout of ours ``from`` the engine's, whose own message is empty.
+    Raise it from its ``cause``.
     """
     if isinstance(error, asyncio.TimeoutError) and not isinstance(error, ClientOSError):
         return _timeout(error, progress)
@@ -81,6 +81,11 @@ def explained(error: Exception, progress: Progress) -> Exception:
     elif type(error) in _PLAIN:
         error.args = (f"{error}: {where}",)
     return error
+
+
+def cause(error: Exception, engines: Exception) -> BaseException | None:
+    """Return what to raise ``error`` from, which ``explained`` made of the ``engines`` error."""
+    return engines if error is not engines else engines.__cause__
 
 
 #: Errors whose text is their one argument.

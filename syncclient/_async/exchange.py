@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -10,12 +11,17 @@ from aiohttp import ClientConnectionError, ClientPayloadError, ClientResponse, S
 from aiohttp.http_exceptions import HttpProcessingError
 
 from .._exceptions import spare
-from .errors import explained
+from .errors import cause, explained
 from .phase import Phase, Progress, begin
+from .straight import Straight, fits, straighten
 from .stream import ALL, Inbox
+from .tracing import is_traced, send_chunk_received
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+#: What ends a connection, and not whatever came over it and may go on over the next.
+LOST = (ClientConnectionError, ClientPayloadError)
 
 #: What aiohttp's readchunk() returns at the end.
 _END = (b"", False)
@@ -44,10 +50,13 @@ class Exchange:
         "_busy",
         "_chunk_end",
         "_closed",
+        "_fits",
         "_forget",
+        "_line_limit",
         "_max_body",
         "_over",
         "_progress",
+        "_straight",
         "_taken",
         "done",
         "response",
@@ -72,6 +81,11 @@ class Exchange:
         #: Where the last HTTP chunk ended.
         self._chunk_end = 0
         self._busy = False
+        #: Before the short way raises it.
+        self._line_limit = response.content.get_read_buffer_limits()[1]
+        #: The short way for the body, once that is taken.
+        self._straight: Straight | None = None
+        self._fits = fits(response)
         progress.phase = Phase.BODY
         #: Whether all of it has been handed over, or given up.
         self.done = False
@@ -95,6 +109,8 @@ class Exchange:
         begin(self._progress)
         start = inbox.total
         _keep_heap()
+        if self._straight is not None:
+            self._straight.go_on()
         try:
             await self._fill(inbox, start + least, to_chunk_end)
         except Exception as exc:
@@ -103,6 +119,10 @@ class Exchange:
                 self._break(exc, inbox)
         finally:
             self._busy = False
+            if self._fits:
+                self._shorten()
+            if self._straight is not None:
+                self._straight.rest()
 
     async def read_into(self, inbox: Inbox) -> None:
         """Put the rest of the body into ``inbox`` and tell the tracers.
@@ -116,12 +136,10 @@ class Exchange:
             inbox.error = ClientConnectionError("closed, for its read() was interrupted")
             self.abort()
             raise
-        # Private, and served by aiohttp's read() alone; but that inflates the body without
-        # any limit, and joins it on the loop.
-        for trace in getattr(self.response, "_traces", ()):
+        if is_traced(self.response):
             body = inbox.cut(ALL)
             inbox.put_back(body)
-            await trace.send_response_chunk_received(self.response.method, self.response.url, body)
+            await send_chunk_received(self.response, body)
 
     async def read(self) -> bytes:
         """Return the rest of the body; the connection then goes back to the pool."""
@@ -131,7 +149,7 @@ class Exchange:
 
     async def _fill(self, inbox: Inbox, goal: int, to_chunk_end: bool) -> None:
         content = self.response.content
-        inbox.line_limit = content.get_read_buffer_limits()[1]
+        inbox.line_limit = self._line_limit
         if self._over is not None:
             raise self._over
         # What is held at this moment, not what comes in while it is taken: with each
@@ -139,13 +157,19 @@ class Exchange:
         held = content.total_bytes
         while True:
             while self._taken < held:
-                self._put(inbox, *await content.readchunk())  # does not wait
+                piece = await content.readchunk()  # does not wait
+                if piece == _END:
+                    self._taken = held  # the rest was read by somebody else: a middleware
+                else:
+                    self._put(inbox, *piece)
             if content.at_eof():
                 # The end of an HTTP chunk may be left.
                 while (piece := await content.readchunk()) != _END:
                     self._put(inbox, *piece)
                 inbox.compressed = content.total_compressed_bytes
                 inbox.eof = True
+                self._progress.spend("over")
+                inbox.timings = self._progress.timings()
                 self._end()
                 return
             if inbox.total >= goal or (to_chunk_end and inbox.ends):
@@ -154,12 +178,18 @@ class Exchange:
             if content.total_bytes > held:
                 await asyncio.sleep(0)  # inflated meanwhile; now the others have their turn
             else:
+                if self._fits:
+                    self._shorten()
                 piece = await content.readchunk()
                 if piece != _END:
                     self._put(inbox, *piece)
                 if inbox.total >= goal:
                     await _burst(content)
             held = content.total_bytes
+
+    def _shorten(self) -> None:
+        if self._straight is None and self._taken == self.response.content.total_bytes:
+            self._straight = straighten(self.response)
 
     def _put(self, inbox: Inbox, data: bytes, at_chunk_end: bool = False) -> None:
         self._taken += len(data)
@@ -202,7 +232,7 @@ class Exchange:
         error = explained(exc, self._progress)
         inbox.error = spare(error)
         self.abort()
-        raise error from (exc if error is not exc else exc.__cause__)
+        raise error from cause(error, exc)
 
     def _watch(self) -> None:
         """See to it that the end of the connection is the end of the body.
@@ -233,6 +263,11 @@ class Exchange:
         else:
             content.set_exception(ClientPayloadError("the connection was lost"))
 
+    def detach(self) -> None:
+        """Let go of the response, as it is: somebody else has it from here on."""
+        if not self.done:
+            self._end()
+
     def abandon(self) -> None:
         """Release the response now. A connection with unread data on it is closed."""
         if not self.done:
@@ -242,6 +277,12 @@ class Exchange:
     def abort(self) -> None:
         """Close the connection, whatever its state."""
         if not self.done:
+            connection = self.response.connection
+            transport = None if connection is None else connection.transport
+            if sys.version_info < (3, 11) and transport is not None:
+                # asyncio's TLS would first wait for the server's goodbye, which comes behind
+                # all that is unread, and has no limit to that.
+                transport.abort()
             self.response.close()
             self._end()
 
@@ -255,6 +296,13 @@ class Exchange:
             # It lives as long as the connection, and others come to wait for it.
             self._closed.remove_done_callback(self._lost)
         self._forget(self)
+
+
+async def next_piece(exchange: Exchange | None, inbox: Inbox) -> bytes:
+    """Return what ``inbox`` holds, or else what ``exchange`` puts there next; b"" at the end."""
+    if not inbox and exchange is not None and not inbox.eof:
+        await exchange.fill(inbox)
+    return inbox.cut(ALL)
 
 
 def _retrieve(closed: asyncio.Future[None]) -> None:

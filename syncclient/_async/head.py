@@ -9,6 +9,17 @@ from .._models import Head
 
 def head_of(response: ClientResponse) -> Head:
     """Return the head of ``response``: what crosses in its place."""
+    head = hop_of(response)
+    if not response.history:
+        return head
+    return head._replace(history=tuple(head_of(r) for r in response.history))
+
+
+def hop_of(response: ClientResponse) -> Head:
+    """Return the head of ``response`` without its history.
+
+    Before aiohttp has set that: it keeps what it tells first, and would never tell another.
+    """
     headers = response.headers
     return Head(
         response.method,
@@ -21,5 +32,5 @@ def head_of(response: ClientResponse) -> Head:
         response.raw_headers,
         response.request_info,
         response.cookies if hdrs.SET_COOKIE in headers else None,
-        tuple(head_of(r) for r in response.history) if response.history else (),
+        (),
     )

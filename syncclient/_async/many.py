@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -93,6 +94,8 @@ class AsyncMany(Generic[S, T]):
         self._feed = feed
         self._concurrency = concurrency
         self._relay = relay
+        #: The context of whoever made this: more requests may be begun out of any other.
+        self._context = contextvars.copy_context()
         self._forget = forget
         self._workers: set[asyncio.Task[None]] = set()
         # Not len(_workers), which a task leaves only some time after it has ended.
@@ -116,7 +119,7 @@ class AsyncMany(Generic[S, T]):
             self._slots_taken += 1
             # One worker for each slot, not one task for each request: it goes on to the
             # next request by itself.
-            worker = asyncio.ensure_future(self._work(*asked))
+            worker = self._context.run(asyncio.ensure_future, self._work(*asked))
             self._workers.add(worker)
             worker.add_done_callback(self._workers.discard)
 

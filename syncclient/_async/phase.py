@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import enum
 import time
+from collections.abc import Callable
 from contextvars import ContextVar
 
 from aiohttp import ClientTimeout
 from yarl import URL
 
 from .._deadline import activity
-from .._models import redacted_url
+from .._models import Attempt, Timings, redacted_url
 
 _NO_TIMEOUT = ClientTimeout()
 _NO_URL = URL()
@@ -25,12 +26,23 @@ class Phase(enum.Enum):
     SEND = "sending the body"
     HEAD = "waiting for the response"
     BODY = "reading the body"
+    MIDDLEWARE = "running a middleware"
 
 
 class Progress:
     """How far one exchange has come. Touched on the event loop only."""
 
-    __slots__ = ("_started", "detail", "method", "phase", "timeout", "url")
+    __slots__ = (
+        "_started",
+        "detail",
+        "fault",
+        "max_body",
+        "method",
+        "past",
+        "phase",
+        "timeout",
+        "url",
+    )
 
     def __init__(
         self, method: str = "GET", url: URL = _NO_URL, timeout: ClientTimeout = _NO_TIMEOUT
@@ -38,10 +50,16 @@ class Progress:
         self.method = method
         self.url = url
         self.timeout = timeout
+        #: How many bytes its body may have, decompressed; None for no limit.
+        self.max_body: int | None = None
         #: On a kept-alive connection nothing comes before the wait for the head.
         self.phase = Phase.HEAD
         #: What the phase waits for, where a bare phase would not help: "all 100 slots are in use".
         self.detail = ""
+        #: What a callback of the user's for tracing raised.
+        self.fault: Exception | None = None
+        #: Returns the attempts made so far, while there may be more than one.
+        self.past: Callable[[], tuple[Attempt, ...]] | None = None
         self._started = time.monotonic()
 
     def __str__(self) -> str:
@@ -51,6 +69,22 @@ class Progress:
     def elapsed(self) -> float:
         """Return the seconds since the exchange began."""
         return time.monotonic() - self._started
+
+    @property
+    def attempts(self) -> tuple[Attempt, ...]:
+        """The attempts under way and before, under a policy for retries."""
+        return () if self.past is None else self.past()
+
+    def afresh(self) -> Progress:
+        """Return this, before another attempt."""
+        return self
+
+    def spend(self, on: str) -> None:
+        """Count the time from now on as spent on ``on``; see ``Timed``."""
+
+    def timings(self) -> Timings | None:
+        """Return where the time went, if that is kept."""
+        return None
 
 
 #: A context variable and not an argument: aiohttp calls our connector, and hands
@@ -72,3 +106,10 @@ def enter(phase: Phase, detail: str = "") -> None:
     if current is not None:
         current.phase = phase
         current.detail = detail
+
+
+def spend(on: str) -> None:
+    """Have the exchange of the running task count its time as spent on ``on``."""
+    current = progress.get()
+    if current is not None:
+        current.spend(on)

@@ -191,6 +191,7 @@ class Retrying:
         self._progress = progress
         self._body = body
         self._attempts: list[Attempt] = []
+        self._began = 0.0
         self._delay = 0.0
 
     def __str__(self) -> str:
@@ -204,17 +205,19 @@ class Retrying:
     async def run(self, ask: Ask[L]) -> tuple[Reply, L | None]:
         """Make attempts until one succeeds, or none is worth making any more."""
         while True:
-            began = time.monotonic()
+            self._began = time.monotonic()
+            self._progress.past = self._attempts_now
             try:
                 reply, live = await ask(self._time_left())
             except Exception as exc:
-                self._note(began, None, exc)
+                self._note(None, exc)
                 if not self._again(exc, None):
                     sign(exc, self._attempts)
                     raise
             else:
-                self._note(began, reply.head.status, None)
+                self._note(reply.head.status, None)
                 if not self._again(None, reply):
+                    self._progress.past = None
                     return reply._replace(attempts=tuple(self._attempts)), live
                 if live is not None:
                     live.abandon()
@@ -234,8 +237,19 @@ class Retrying:
             ceil_threshold=timeout.ceil_threshold,
         )
 
-    def _note(self, began: float, status: int | None, error: Exception | None) -> None:
-        took = time.monotonic() - began
+    @property
+    def attempts(self) -> tuple[Attempt, ...]:
+        """Those made so far, for the error of a deadline that ends the wait before the next."""
+        return tuple(self._attempts)
+
+    def _attempts_now(self) -> tuple[Attempt, ...]:
+        """Return those before, and the one under way as a deadline leaves it."""
+        took = time.monotonic() - self._began
+        under_way = Attempt(len(self._attempts) + 1, None, "DeadlineError", "cut short", took)
+        return (*self._attempts, under_way)
+
+    def _note(self, status: int | None, error: Exception | None) -> None:
+        took = time.monotonic() - self._began
         kind = "" if error is None else type(error).__name__
         text = "" if error is None else str(error)
         self._attempts.append(Attempt(len(self._attempts) + 1, status, kind, text, took))
@@ -271,7 +285,12 @@ class Retrying:
             return False
         block = nearest()
         when = None if block is None else block.when()
-        return when is None or time.monotonic() + self._delay < when
+        if when is None:
+            return True
+        # A block that is over and has not cut us short is none of ours any more: the context
+        # of a map is that of its first step, which may have been taken in a block of its own.
+        left = when - time.monotonic()
+        return left <= 0 or self._delay < left
 
     async def _pause(self) -> None:
         current = activity.get()

@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aiohttp import (
-    ClientConnectionError,
     ClientPayloadError,
     ClientResponseError,
     ContentTypeError,
@@ -19,8 +18,8 @@ from aiohttp import (
 from multidict import CIMultiDict
 
 from .._models import Head, redacted_head, redacted_headers, redacted_info
-from .exchange import Exchange
-from .stream import ALL, Inbox
+from .exchange import LOST, Exchange, next_piece
+from .stream import Inbox
 
 if TYPE_CHECKING:
     from .session import AsyncSession, Crossing
@@ -31,9 +30,6 @@ RETRY = 3.0
 MAX_DELAY = 60.0
 #: Characters that an event may have, in all its lines.
 EVENT_LIMIT = 2**24
-
-#: What ends a connection, and not the source.
-_LOST = (ClientConnectionError, ClientPayloadError)
 
 
 class ServerSentEvent(NamedTuple):
@@ -165,7 +161,7 @@ class AsyncEventSource:
         self._taking: asyncio.Task[Any] | None = None
         #: Whether the source has ended: by the server, an error, or ``abandon``.
         self.done = False
-        session.adopt(self)
+        session.adopt(self, lasts=True)
 
     async def take(self, feed: Feed, last_event_id: str, retry: float | None) -> bool:
         """Put what comes next into ``feed``, connecting if need be; False at the end of it all.
@@ -200,17 +196,16 @@ class AsyncEventSource:
         return False
 
     async def _take_from_connection(self, feed: Feed) -> bool:
-        inbox = self._inbox
-        if not inbox and self._exchange is not None and not inbox.eof:
-            try:
-                await self._exchange.fill(inbox)
-            except _LOST as exc:
-                self._lost(exc)
-        if inbox:
+        try:
+            data = await next_piece(self._exchange, self._inbox)
+        except LOST as exc:
+            self._lost(exc)
+            return False
+        if data:
             self._failures = 0
-            feed.parts.append((self._number, inbox.cut(ALL)))
+            feed.parts.append((self._number, data))
             return True
-        if inbox.eof:
+        if self._inbox.eof:
             self._lost(None)
         return False
 
@@ -227,13 +222,15 @@ class AsyncEventSource:
             headers["Last-Event-ID"] = last_event_id
         try:
             reply, exchange = await self._session.request(method, url, timeout, options)
-        except _LOST as exc:
+        except LOST as exc:
             if not self._number:
                 raise
             self._failures += 1
             self._lost(exc)
             return
         self._exchange = exchange
+        if exchange is not None:
+            self._session.adopt(exchange, lasts=True)
         if reply.head.status == 204:  # the server's way to say: no more
             self.abandon()
             return

@@ -6,6 +6,8 @@ import io
 import sys
 from collections import deque
 
+from .._models import Timings
+
 #: As many bytes as there are.
 ALL = sys.maxsize
 
@@ -43,6 +45,7 @@ class Inbox:
         "eof",
         "error",
         "line_limit",
+        "timings",
         "total",
     )
 
@@ -64,6 +67,8 @@ class Inbox:
         self.eof: bool = body is not None
         #: What broke the body off, after what is here.
         self.error: Exception | None = None
+        #: Where the time of the request went, all of it, where that was asked for.
+        self.timings: Timings | None = None
         #: How many bytes a line may have, unless its reader says otherwise.
         self.line_limit: int = LINE_LIMIT
         if body:

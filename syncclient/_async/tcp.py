@@ -6,19 +6,23 @@ import asyncio
 import socket
 import ssl
 import weakref
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
-from . import proxies, socks, tls
+from .._sockets import note_socket
+from . import proxies, socks, tls, whole
 from .connector import Pool, PoolSettings, PoolSnapshot, UnixSettings
-from .phase import Phase, enter
+from .phase import Phase, enter, spend
 from .resolver import Names, SystemNames
+from .tracing import LookUp
 
 if TYPE_CHECKING:
+    from aiohttp.abc import ResolveResult
     from aiohttp.client_proto import ResponseHandler
     from aiohttp.client_reqrep import ClientRequest
     from aiohttp.connector import Connection
@@ -153,6 +157,7 @@ class TCPPool(Pool, aiohttp.TCPConnector):
                 pool = UnixSettings(path=to, **_common(self._settings, PoolSettings)).open()
             else:
                 pool = SocksSettings(proxy=to, **_common(self._settings, TCPSettings)).open()
+            whole.watch(pool)
             self._detours[way, to] = pool
         return pool
 
@@ -165,8 +170,11 @@ class TCPPool(Pool, aiohttp.TCPConnector):
         family, kind, proto, _, address = addr_info
         enter(Phase.CONNECT, f"{address[0]}:{address[1]}")
         if self._user_socket_factory is not None:
-            return self._user_socket_factory(addr_info)
-        return socket.socket(family=family, type=kind, proto=proto)
+            sock = self._user_socket_factory(addr_info)
+        else:
+            sock = socket.socket(family=family, type=kind, proto=proto)
+        note_socket(sock)
+        return sock
 
     async def _create_connection(
         self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
@@ -176,8 +184,40 @@ class TCPPool(Pool, aiohttp.TCPConnector):
             await self._read_trust(req)
         return await super()._create_connection(req, traces, timeout)
 
+    async def _resolve_host(
+        self, host: str, port: int, traces: Sequence[Trace] | None = None
+    ) -> list[ResolveResult]:
+        look_up = partial(super()._resolve_host, host, port)
+        return await (LookUp(traces).relay(look_up) if traces else look_up())
+
+    # What follows only tells TLS from TCP for the timings.
+
+    async def _wrap_create_connection(
+        self, *args: Any, **kwargs: Any
+    ) -> tuple[asyncio.Transport, ResponseHandler]:
+        if kwargs.get("ssl") and args:
+            # The protocol is made once the socket is connected, and before the handshake.
+            args = (partial(_handshaking, args[0]), *args[1:])
+        made = await super()._wrap_create_connection(*args, **kwargs)
+        spend("connect")  # an HTTPS proxy has yet to connect us
+        return made
+
+    async def _wrap_existing_connection(
+        self, *args: Any, **kwargs: Any
+    ) -> tuple[asyncio.Transport, ResponseHandler]:
+        if kwargs.get("ssl"):
+            spend("tls")
+        return await super()._wrap_existing_connection(*args, **kwargs)
+
+    async def _start_tls_connection(
+        self, *args: Any, **kwargs: Any
+    ) -> tuple[asyncio.BaseTransport, ResponseHandler]:
+        spend("tls")
+        return await super()._start_tls_connection(*args, **kwargs)
+
     async def _read_trust(self, req: ClientRequest) -> None:
         """Have the default context ready, read by a worker thread once for all who need it."""
+        spend("tls")
         if self._trust is None:
             loop = asyncio.get_running_loop()
             self._trust = loop.run_in_executor(None, tls.default_context)
@@ -194,6 +234,11 @@ class TCPPool(Pool, aiohttp.TCPConnector):
         if self._trust is not None and req.ssl is True and req.is_ssl():
             return self._trust.result()
         return super()._get_ssl_context(req)
+
+
+def _handshaking(make: Callable[[], ResponseHandler]) -> ResponseHandler:
+    spend("tls")
+    return make()
 
 
 def _common(settings: PoolSettings, kind: type[PoolSettings]) -> dict[str, Any]:
@@ -234,6 +279,7 @@ class SocksPool(TCPPool):
         )
         enter(Phase.CONNECT, f"through the proxy {socks.shown(self._proxy)}")
         sock = await socks.tunnel(proxy, host, port, req=req, timeout=timeout.sock_connect)
+        note_socket(sock)
         context = self._get_ssl_context(req)
         name = (req.server_hostname or req.host).rstrip(".") if context else None
         try:

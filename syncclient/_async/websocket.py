@@ -28,8 +28,10 @@ from yarl import URL
 
 from .._deadline import activity
 from . import phase
-from .errors import explained
+from .carried import CarriedError
+from .errors import cause, explained
 from .tcp import unix_socket
+from .tracing import fault_in
 from .ws_engine import (
     bare,
     excuse_silence,
@@ -93,7 +95,7 @@ class Host(Protocol):
         """The open aiohttp session."""
         ...
 
-    def adopt(self, live: AsyncWebSocket) -> None:
+    def adopt(self, live: AsyncWebSocket, *, lasts: bool) -> None:
         """Enter a socket that has to be closed with the session."""
 
     def forget(self, live: AsyncWebSocket) -> None:
@@ -139,6 +141,7 @@ async def connect(
     phase.begin(progress)
     if over is not None:
         unix_socket.set(over)
+    fault = None
     try:
         ws = await host.http.ws_connect(
             url, timeout=ClientWSTimeout(ws_receive=None, ws_close=limit), **options
@@ -147,8 +150,12 @@ async def connect(
         # How aiohttp finds the connection gone which has just been upgraded.
         raise explained(ServerDisconnectedError(), progress) from exc
     except Exception as exc:
-        error = explained(exc, progress)
-        raise error from (exc if error is not exc else exc.__cause__)
+        fault = exc.error if isinstance(exc, CarriedError) else fault_in(exc, progress)
+        if fault is None:
+            error = explained(exc, progress)
+            raise error from cause(error, exc)
+    if fault is not None:
+        raise fault  # as it was, with its own context
     socket = AsyncWebSocket(
         ws,
         host,
@@ -210,7 +217,7 @@ class AsyncWebSocket:
         if heartbeat is not None:
             excuse_silence(ws, self._not_reading)
         if host is not None:
-            host.adopt(self)
+            host.adopt(self, lasts=True)
         self._pump = self._loop.create_task(self._run())
         self._pump.add_done_callback(self._check_closed)
         if self._lost is not None:

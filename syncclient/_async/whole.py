@@ -13,10 +13,13 @@ import functools
 from typing import TYPE_CHECKING, cast
 
 from aiohttp import ClientPayloadError
-from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_parser import DeflateBuffer
 
+from .unasked import QuietHandler
+
 if TYPE_CHECKING:
+    from aiohttp.client_proto import ResponseHandler
+
     from .connector import Pool
 
 #: The shortest member, with nothing in it, by coding. A decoder that is between two members
@@ -27,13 +30,13 @@ _EMPTY = {
 }
 
 
-class WatchedHandler(ResponseHandler):
+class WatchedHandler(QuietHandler):
     """aiohttp's protocol; its class tells the connections of our pools from others."""
 
 
 def watch(pool: Pool) -> None:
     """Have incomplete compressed bodies on connections of ``pool`` raise ClientPayloadError."""
-    factory = functools.partial(WatchedHandler, loop=pool._loop)
+    factory = functools.partial(WatchedHandler, loop=pool._loop, pool=pool)
     pool._factory = cast("functools.partial[ResponseHandler]", factory)
     DeflateBuffer.feed_eof = _feed_eof  # type: ignore[assignment,method-assign]  # see above
 

@@ -13,7 +13,7 @@ import contextvars
 from collections.abc import Callable, Coroutine
 from typing import Any, Generic, ParamSpec, TypeVar
 
-from .._loop_thread import running_here
+from .._loop_run import running_here
 from .._workers import DaemonExecutor
 
 P = ParamSpec("P")

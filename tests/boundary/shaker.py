@@ -14,7 +14,17 @@ import time
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from syncclient import _call, _fork, _future, _inbox, _lease, _loop_thread, _portal, _waiter
+from syncclient import (
+    _call,
+    _fork,
+    _future,
+    _inbox,
+    _lease,
+    _loop_run,
+    _loop_thread,
+    _portal,
+    _waiter,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -22,7 +32,7 @@ if TYPE_CHECKING:
 #: What happens at a boundary -> the functions in which its order matters.
 MARKED: dict[str, tuple[Any, ...]] = {
     "gate": (_lease.Lease.admit, _lease.Lease.leave, _lease.Remote.admit),
-    "post": (_loop_thread.LoopRun.submit, _loop_thread.LoopRun.post, _inbox.Inbox.put),
+    "post": (_loop_run.LoopRun.submit, _loop_run.LoopRun.post, _inbox.Inbox.put),
     "delivery": (_inbox.Inbox._deliver, _inbox.Inbox._rung, _call.Call.begin),
     "completion": (_call.Call._finish, _call.Call._notify, _call.Call.complete, _call.Call._wait),
     "jobs": (_call.Call._serve, _call.Call.ask, _call.Job.answered),
@@ -37,7 +47,7 @@ MARKED: dict[str, tuple[Any, ...]] = {
     "lease": (
         _portal.Portal._renew,
         _loop_thread.LoopThread.lease,
-        _loop_thread.LoopRun.wait_ready,
+        _loop_run.LoopRun.wait_ready,
     ),
     "close": (
         _portal.Portal.close,
@@ -45,9 +55,9 @@ MARKED: dict[str, tuple[Any, ...]] = {
         _lease.Lease.shut,
         _lease.Lease.start_shutting,
         _loop_thread.LoopThread.release,
-        _loop_thread.LoopRun.stop,
+        _loop_run.LoopRun.stop,
     ),
-    "death": (_loop_thread.LoopRun._end, _inbox.Inbox.close, _call.Call.fail),
+    "death": (_loop_run.LoopRun._end, _inbox.Inbox.close, _call.Call.fail),
     "finaliser": (_lease.Remote.__del__, _lease.Remote._abandon),
     "fork": (_fork._after_fork_in_child, _portal.Portal.after_fork_in_child),
     "wake": (_waiter.Waiter.wake, _waiter.Waiter.wake_here),

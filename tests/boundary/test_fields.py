@@ -8,14 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.test_layers import BOUNDARY
+
 _ROOT = Path(__file__).parents[2]
 _HEADING = "## Which thread writes what"
-
-#: The boundary's modules that have fields, see tests/test_layers.py.
-_MODULES = [
-    *("_awaited", "_call", "_future", "_inbox", "_lease", "_loop_thread", "_portal"),
-    *("_waiter", "_workers"),
-]
 
 #: What, made in __init__, changes though the field is never written again.
 _CONTAINERS = {"deque", "set", "list", "dict"}
@@ -62,7 +58,7 @@ def _table() -> str:
     return text.partition(_HEADING)[2].partition("\n## ")[0]
 
 
-@pytest.mark.parametrize("module", _MODULES)
+@pytest.mark.parametrize("module", sorted(BOUNDARY))
 def test_every_field_that_changes_has_its_line(module: str) -> None:
     """A field of the boundary that is written after __init__ is in the table, with its guard."""
     table = _table()

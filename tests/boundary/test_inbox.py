@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import threading
+import weakref
 
 import pytest
 
@@ -107,3 +108,48 @@ def test_closing_under_senders(loop: asyncio.AbstractEventLoop) -> None:
     inbox.close()
     loop.close()
     assert [sender.result(10) for sender in senders] == ["refused"] * SENDERS
+
+
+def test_senders_in_quick_succession_do_not_keep_the_loop_to_themselves(
+    loop: asyncio.AbstractEventLoop,
+) -> None:
+    """A function that puts itself in again and again leaves timers their turn."""
+    inbox = Inbox(loop)
+    turns = 0
+
+    def again() -> None:
+        nonlocal turns
+        turns += 1
+        if not stopped and turns < 200_000:
+            inbox.put(None, again)
+
+    def stop() -> None:
+        stopped.append(True)
+        loop.stop()
+
+    stopped: list[bool] = []
+    loop.call_later(0.01, stop)
+    inbox.put(None, again)
+    loop.run_forever()
+    inbox.close()
+    loop.close()
+    assert stopped
+    assert turns < 200_000
+
+
+def test_what_is_never_delivered_is_freed_by_the_closing(loop: asyncio.AbstractEventLoop) -> None:
+    """A letter may hold the last reference to what belongs to the loop (rule 1)."""
+
+    class Live:
+        def method(self) -> None:
+            """Never called."""
+
+    live = Live()
+    witness = weakref.ref(live)
+    inbox = Inbox(loop)
+    inbox.put(None, live.method)
+    del live
+    assert witness() is not None
+    inbox.close()
+    loop.close()
+    assert witness() is None

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import syncclient
-from syncclient import _call, _future, _inbox, _lease, _loop_thread, _portal
+from syncclient import _call, _future, _inbox, _lease, _loop_run, _loop_thread, _portal
 from syncclient._call import in_caller
 from syncclient._lease import Lease
 from syncclient._loop_thread import LoopThread
@@ -45,7 +45,7 @@ pytestmark = [
 ]
 
 #: The files in whose code the interrupts come.
-_MODULES = (_call, _future, _inbox, _lease, _loop_thread, _portal)
+_MODULES = (_call, _future, _inbox, _lease, _loop_run, _loop_thread, _portal)
 _FILES = frozenset(str(module.__file__) for module in _MODULES)
 
 #: The number under which Python knows who monitors it.

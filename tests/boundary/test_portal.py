@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import builtins
 import contextvars
 import gc
 import sys
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from syncclient import _loop_thread
+from syncclient import _loop_run
 from syncclient._call import in_caller
 from syncclient._exceptions import BlockingCallError, LoopThreadError, SessionClosedError
 from syncclient._loop_thread import LoopThread
@@ -176,6 +177,53 @@ def test_no_reference_cycle_keeps_a_caught_error(portal: Portal[Resident]) -> No
         assert [ref() for ref in refs] == [None, None]
     finally:
         gc.enable()
+
+
+def test_no_reference_cycle_keeps_a_loop_thread_error(portal: Portal[Resident]) -> None:
+    """The same where the caller's side looks for what an error is to be called."""
+
+    async def fail(resident: Resident) -> None:
+        raise LoopThreadError("the loop thread's")
+
+    gc.collect()
+    gc.disable()
+    try:
+        try:
+            portal.call(fail)
+        except LoopThreadError as exc:
+            ref = weakref.ref(exc)
+        assert ref() is None
+    finally:
+        gc.enable()
+
+
+def test_the_errors_of_a_group_carry_nothing_of_the_engines(portal: Portal[Resident]) -> None:
+    """The frames of the engine are emptied in the group's members too (rule 1)."""
+    group = getattr(builtins, "ExceptionGroup", None)
+    if group is None:
+        pytest.skip("no exception groups before Python 3.11")
+    freed_on: list[int] = []
+
+    class Live:
+        def __del__(self) -> None:
+            freed_on.append(threading.get_ident())
+
+    engine: dict[str, Any] = {"__name__": "aiohttp.made_up"}
+    exec("def fail(make):\n    live = make()\n    raise LookupError('inside')", engine)
+
+    async def fail(resident: Resident) -> None:
+        errors = []
+        try:
+            engine["fail"](Live)
+        except LookupError as exc:
+            errors.append(exc)
+        # Not in the except clause, which would make it the context of the group.
+        raise group("a task group's", errors)
+
+    with pytest.raises(group) as caught:
+        portal.call(fail)
+    assert freed_on == [portal.call(thread_ident)]
+    assert isinstance(caught.value.exceptions[0], LookupError)
 
 
 # The caller serves.
@@ -447,9 +495,27 @@ def test_a_loop_that_cannot_be_made_is_an_error(loop_thread: LoopThread) -> None
     assert isinstance(caught.value.__cause__, OSError)
 
 
+def test_a_loop_that_cannot_be_rung_is_closed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where descriptors run out between the loop and its inbox, none is left behind."""
+    loops: list[asyncio.AbstractEventLoop] = []
+
+    def make() -> asyncio.AbstractEventLoop:
+        loops.append(asyncio.new_event_loop())
+        return loops[0]
+
+    def broken(loop: asyncio.AbstractEventLoop) -> None:
+        raise OSError("no descriptors left")
+
+    monkeypatch.setattr(_loop_run, "Inbox", broken)
+    portal = Portal(LoopThread(loop_factory=make), Resident, Resident.aclose, name="p")
+    with pytest.raises(LoopThreadError, match="no descriptors left"):
+        portal.call(thread_ident)
+    assert loops[0].is_closed()
+
+
 def test_a_thread_that_never_reports_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where threads do not run, the error comes in bounded time and names the cure (rule 12)."""
-    monkeypatch.setattr(_loop_thread, "START_LIMIT", 0.05)
+    monkeypatch.setattr(_loop_run, "START_LIMIT", 0.05)
     go = threading.Event()
 
     def slow() -> asyncio.AbstractEventLoop:
@@ -616,3 +682,23 @@ def test_a_result_that_nobody_takes_is_abandoned(portal: Portal[Resident]) -> No
     gc.collect()
     ident = portal.call(thread_ident)
     assert opened[0].abandoned_on == ident
+
+
+def test_the_fork_handler_takes_no_lock_of_the_parents(portal: Portal[Resident]) -> None:
+    """A thread that is not in the child may have held any of them (rule 7)."""
+    portal.close(closed)
+    held, go = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with portal._lock, portal._closed._cond:  # type: ignore[attr-defined]  # what is held inside set()
+            held.set()
+            go.wait(30)
+
+    holder = in_thread(hold)
+    assert held.wait(5)
+    try:
+        in_thread(portal.after_fork_in_child).result(5)
+        in_thread(lambda: portal.close(closed)).result(5)
+    finally:
+        go.set()
+    holder.result(5)

@@ -21,6 +21,10 @@ PAIRS: dict[type, type] = {
     syncclient.Response: aiohttp.ClientResponse,
     StreamReader: aiohttp.StreamReader,
     WebSocket: aiohttp.ClientWebSocketResponse,
+    syncclient.AioSession: aiohttp.ClientSession,
+    syncclient.AioResponse: aiohttp.ClientResponse,
+    syncclient.AioStreamReader: aiohttp.StreamReader,
+    syncclient.AioWebSocket: aiohttp.ClientWebSocketResponse,
     syncclient.CookieJar: aiohttp.CookieJar,
     syncclient.DummyCookieJar: aiohttp.DummyCookieJar,
     syncclient.TCPConnector: aiohttp.TCPConnector,
@@ -43,17 +47,30 @@ LATER: set[tuple[object, str]] = {(syncclient, "StreamReader")}
 
 #: Class and member of aiohttp's -> why ours has none of that name.
 NO_MEMBER: dict[tuple[type, str], str] = {
-    (syncclient.Session, "ATTRS"): INSIDE,
-    (syncclient.Session, "detach"): "a session does not give its connections away unclosed",
-    (syncclient.Session, "loop"): LOOP,
-    (syncclient.Response, "connection"): "an object of the engine's stays on the loop thread",
-    (syncclient.Response, "output_size"): DEPRECATED,
-    (syncclient.Response, "start"): INSIDE,
-    (syncclient.Response, "upload_complete"): DEPRECATED,
-    (syncclient.Response, "url_obj"): DEPRECATED,
-    (syncclient.Response, "wait_for_close"): "releasing never waits, so there is nothing to await",
     **{
-        (StreamReader, name): PARSER
+        (ours, name): reason
+        for ours in (syncclient.Session, syncclient.AioSession)
+        for name, reason in {
+            "ATTRS": INSIDE,
+            "detach": "a session does not give its connections away unclosed",
+            "loop": LOOP,
+        }.items()
+    },
+    **{
+        (ours, name): reason
+        for ours in (syncclient.Response, syncclient.AioResponse)
+        for name, reason in {
+            "connection": "an object of the engine's stays on the loop thread",
+            "output_size": DEPRECATED,
+            "start": INSIDE,
+            "upload_complete": DEPRECATED,
+            "url_obj": DEPRECATED,
+            "wait_for_close": "releasing never waits, so there is nothing to await",
+        }.items()
+    },
+    **{
+        (ours, name): PARSER
+        for ours in (StreamReader, syncclient.AioStreamReader)
         for name in (
             "begin_http_chunk_receiving",
             "end_http_chunk_receiving",
@@ -121,6 +138,7 @@ OTHER_DEFAULT: dict[tuple[type, str, str], str] = {
     (syncclient.Session, "__init__", "timeout"): SENTINEL,
     (syncclient.Session, "__init__", "fallback_charset_resolver"): "the same, spelt out anew",
     (syncclient.Session, "ws_connect", "timeout"): "None is aiohttp's default, spelt plainly",
+    (syncclient.AioSession, "ws_connect", "timeout"): "None is aiohttp's default, spelt plainly",
     (syncclient.DummyCookieJar, "filter_cookies", "request_url"): "optional, as in CookieJar",
     (syncclient.TCPConnector, "__init__", "keepalive_timeout"): SENTINEL,
     (syncclient.TCPConnector, "__init__", "ssl_shutdown_timeout"): SENTINEL,
@@ -129,10 +147,14 @@ OTHER_DEFAULT: dict[tuple[type, str, str], str] = {
 }
 
 #: Classes whose constructors are not compared.
-NOT_MADE_BY_USERS = {
+NOT_MADE_BY_USERS: dict[type, str] = {
     syncclient.Response: MADE_BY_US,
     StreamReader: MADE_BY_US,
     WebSocket: MADE_BY_US,
+    syncclient.AioSession: MADE_BY_US,
+    syncclient.AioResponse: MADE_BY_US,
+    syncclient.AioStreamReader: MADE_BY_US,
+    syncclient.AioWebSocket: MADE_BY_US,
 }
 
 Parameters = Mapping[str, inspect.Parameter]
@@ -241,6 +263,22 @@ def _positional(where: Parameters) -> list[str]:
     return [key for key, p in where.items() if p.kind is p.POSITIONAL_OR_KEYWORD]
 
 
+AWAITED = [
+    (ours, theirs, name)
+    for ours, theirs, name in METHODS
+    if ours.__name__.startswith("Aio") and name != "__init__"
+]
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "name"), AWAITED, ids=lambda value: getattr(value, "__name__", value)
+)
+def test_what_is_awaited_is_what_aiohttp_awaits(ours: type, theirs: type, name: str) -> None:
+    """Nobody has to add or drop an `await` on the way between session.aio and aiohttp."""
+    mine, their = getattr(ours, name), getattr(theirs, name)
+    assert inspect.iscoroutinefunction(mine) == inspect.iscoroutinefunction(their)
+
+
 # The keywords of a request.
 
 
@@ -255,14 +293,15 @@ def test_request_options_are_aiohttps() -> None:
     ours, theirs = set(RequestOptions.__annotations__), set(engine_keywords())
     assert theirs - ours - NO_KEYWORD.keys() == set()
     assert NO_KEYWORD.keys() & ours == set(), "there by now: take them off the list"
-    assert ours - theirs == {"max_body", "retry", "upload_progress"}
+    assert ours - theirs == {"max_body", "retry", "timings", "upload_progress"}
     assert RequestOptions.__required_keys__ == frozenset()
 
 
 @pytest.mark.parametrize("name", REQUESTS)
 def test_every_verb_takes_every_keyword(name: str) -> None:
     """A verb takes the URL by position and all else by name, of a session as of the module."""
-    for function in (getattr(syncclient.Session, name), getattr(syncclient, name)):
+    homes: tuple[Any, ...] = (syncclient.Session, syncclient.AioSession, syncclient)
+    for function in (getattr(home, name) for home in homes):
         mine = dict(inspect.signature(function).parameters)
         mine.pop("self", None)
         first = ["method", "url"] if name == "request" else ["url"]

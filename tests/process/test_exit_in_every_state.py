@@ -204,6 +204,73 @@ atexit.register(lambda: print(syncclient.get(url).status))
     assert (child.stderr, child.status) == ("", 0)
 
 
+def test_an_atexit_function_waits_for_a_request_that_the_exit_cut_short(
+    run_child: RunChild, app: AppServer
+) -> None:
+    """One registered before the import runs after the sessions are closed: it gets an error."""
+    code = """
+def early():
+    try:
+        future.result()
+    except syncclient.SessionClosedError as exc:
+        print(exc)
+    leave()
+
+atexit._clear()
+atexit.register(early)
+atexit.register(syncclient._fork._at_exit)
+session = syncclient.Session()
+future = session.submit("GET", sys.argv[1] + "/delay/60")
+session.get(url)
+"""
+    child = exits(run_child, app, code, AT_MOST)
+    assert child.stdout.splitlines()[:-1] == ["the interpreter is exiting"]
+    assert (child.stderr, child.status) == ("", 0)
+
+
+def test_an_atexit_function_comes_while_the_loop_still_winds_up(
+    run_child: RunChild, app: AppServer
+) -> None:
+    """One registered before the import is neither left asleep nor held up by what lingers."""
+    code = """
+entered = threading.Event()
+over = False
+
+async def stubborn(request, handler):
+    entered.set()
+    while not over:
+        try:
+            await asyncio.sleep(0.05)
+        except asyncio.CancelledError:
+            pass
+    return await handler(request)
+
+def early():
+    global over
+    session.close()
+    print(session.closed)
+    try:
+        print(syncclient.get(url).status)
+    except syncclient.LoopThreadError as exc:
+        print("too late:", "make one earlier" in str(exc))
+    over = True
+    leave()
+
+atexit._clear()
+atexit.register(early)
+atexit.register(syncclient._fork._at_exit)
+session = syncclient.Session(middlewares=[stubborn])
+threading.Thread(target=session.get, args=(url,), daemon=True).start()
+assert entered.wait(5)
+syncclient.get(url)
+"""
+    child = exits(run_child, app, code, AT_MOST)
+    said = child.stdout.splitlines()[:-1]
+    assert said[0] == "True"
+    assert said[1] == "200" or (said[1] == "too late: True" and sys.version_info[:2] == (3, 12))
+    assert child.status == 0
+
+
 @pytest.mark.parametrize("used", ["", "session.get(url)"], ids=["never used", "used"])
 def test_requests_of_finalisers(run_child: RunChild, app: AppServer, used: str) -> None:
     """`__del__` works until the exit; at the end of the interpreter it gets an error at once."""

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
+import trustme
 
-from tests.children import RunChild
+from tests.children import Child, RunChild
 from tests.servers.process import AppServer
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 
-#: Forks again and again while four threads make requests, and once more in a child.
+#: Forks again and again while two threads make requests and two read streams, and once
+#: more in a child.
 FORK = """
 import asyncio, gc, os, sys, threading
 import logging, warnings
@@ -47,7 +50,16 @@ def work():
             errors.append(exc)
             return
 
-threads = [threading.Thread(target=work) for _ in range(4)]
+def read_streams():
+    while not stop.is_set():
+        try:
+            with session.get(url + "/bytes/3000000") as response:
+                assert sum(map(len, response.content.iter_any())) == 3_000_000
+        except BaseException as exc:
+            errors.append(exc)
+            return
+
+threads = [threading.Thread(target=act) for act in (work, work, read_streams, read_streams)]
 for thread in threads:
     thread.start()
 
@@ -64,6 +76,7 @@ def child():
         check(session)
         os._exit(5)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 5
+    check(session)
     gc.collect()
 
 statuses = set()
@@ -76,6 +89,7 @@ for _ in range(5):
             os.write(2, repr(exc).encode())
             os._exit(98)
         sys.stdout = None
+        warnings.filterwarnings("ignore", "unclosed <Session>", ResourceWarning)  # it is, here
         exec(end)
         break
     statuses.add(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
@@ -94,27 +108,48 @@ else:
 """
 
 
-@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
-@pytest.mark.parametrize(
+EXIT = "sys.exit(7)"
+COLLECT = "del session, held; gc.collect(); sys.exit(7)"
+ENDS = pytest.mark.parametrize(
     ("end", "status"),
     [
-        ("sys.exit(7)", 7),
+        (EXIT, 7),
         ("os._exit(7)", 7),
         ("session.close(); sys.exit(7)", 7),
-        ("del session, held; gc.collect(); sys.exit(7)", 7),
+        (COLLECT, 7),
         ("sys.stderr = None; raise LookupError('in the child')", 1),
     ],
     ids=["exit", "_exit", "close", "collect", "exception"],
 )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+@ENDS
 def test_children_come_and_go(
     run_child: RunChild, app: AppServer, end: str, status: int, loop: str
 ) -> None:
     """The child works on connections of its own, however it ends; the parent is undisturbed.
 
-    The parent's threads go on with requests throughout, and a stream of its own that was
-    open at the fork is read to its end afterwards.
+    The parent's threads go on with requests and streams throughout, and a stream of its own
+    that was open at the fork is read to its end afterwards.
     """
-    child = run_child(FORK, app.url, end, loop, flags=("-X", "dev"), timeout=60)
+    assert_undisturbed(run_child(FORK, app.url, end, loop, timeout=60), status)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+@pytest.mark.parametrize("end", [EXIT, COLLECT], ids=["exit", "collect"])
+def test_children_come_and_go_over_tls(
+    run_child: RunChild, tls_app: AppServer, ca: trustme.CA, tmp_path: Path, end: str, loop: str
+) -> None:
+    """Over TLS, too: nothing of the child's, least of all a goodbye, gets into the streams."""
+    ca.cert_pem.write_to_path(tmp_path / "ca.pem")
+    env = {"SSL_CERT_FILE": str(tmp_path / "ca.pem")}
+    assert_undisturbed(run_child(FORK, tls_app.url, end, loop, timeout=60, env=env), 7)
+
+
+def assert_undisturbed(child: Child, status: int) -> None:
     assert child.stdout.split("\n") == [
         f"{{{status}}} [] [False, False, False, False]",
         "20000000 1",
@@ -122,3 +157,27 @@ def test_children_come_and_go(
         "",
     ]
     assert child.stderr == ""
+
+
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+def test_a_child_that_asks_nothing(run_child: RunChild, app: AppServer, loop: str) -> None:
+    """A child that never uses the inherited session ends with its own status, and not by a signal.
+
+    uvloop's destructor used to wait there for threads that only the parent had.
+    """
+    code = """
+import asyncio, os, sys, warnings
+warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
+import syncclient
+
+factory = asyncio.new_event_loop if sys.argv[2] == "asyncio" else None
+with syncclient.Session(loop_thread=syncclient.LoopThread(loop_factory=factory)) as session:
+    for host in ("127.0.0.1", "localhost"):
+        session.get(sys.argv[1].replace("127.0.0.1", host) + "/json").read()
+    pid = os.fork()
+    if pid == 0:
+        sys.exit(7)
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"""
+    child = run_child(code, app.url, loop)
+    assert (child.stdout, child.stderr) == ("7\n", "")

@@ -21,8 +21,6 @@ PREAMBLE = """
 import asyncio, logging, os, sys, threading, warnings
 logging.getLogger("asyncio").setLevel(logging.ERROR)  # that a callback took long: it may, here
 warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
-if sys.version_info < (3, 11):  # asyncio's TLS of that time, when a stream is broken off
-    warnings.filterwarnings("ignore", "unclosed transport", ResourceWarning)
 import syncclient
 from tests.servers.process import AppServer
 from tests.servers.raw import RawServer

@@ -50,7 +50,8 @@ def report():
 
 def run(run_child: RunChild, code: str) -> Child:
     """Run ``code`` after the preamble; anything on its stderr is an error of its own."""
-    child = run_child(PREAMBLE + code, flags=("-X", "dev", "-W", "error"))
+    # Not -X dev: asyncio's debug mode would print what a busy machine is slow at.
+    child = run_child(PREAMBLE + code, flags=("-W", "error"))
     assert child.stderr == ""
     assert child.status == 0
     return child
@@ -220,3 +221,151 @@ with RawServer(answer) as server:
 """,
     )
     assert child.stdout.split("\n") == ["interrupted in time", "['closed'] True", "[]", ""]
+
+
+def test_a_signal_handler_that_closes_the_session(run_child: RunChild) -> None:
+    """The call it interrupts gets SessionClosedError; when the handler returns all is closed."""
+    child = run(
+        run_child,
+        """
+def handler(number, frame):
+    session.close()
+    print([t.name for t in threading.enumerate() if t.name == "syncclient-loop"])
+
+signal.signal(signal.SIGUSR1, handler)
+
+def script(conn):
+    conn.read_request()
+    interrupt(lambda: os.kill(os.getpid(), signal.SIGUSR1))
+    conn.read_to_end()
+
+with RawServer(script) as server:
+    session = syncclient.Session()
+    try:
+        session.get(server.url)
+    except syncclient.SessionClosedError:
+        report()
+    server.connections[0].wait_until_closed()
+""",
+    )
+    assert child.stdout.split("\n") == ["[]", "interrupted in time", ""]
+
+
+@pytest.mark.parametrize("signals", [1, 2])
+def test_a_signal_handler_that_closes_what_is_being_closed(
+    run_child: RunChild, signals: int
+) -> None:
+    """In the midst of the same thread's close() it returns at once: it would wait for itself."""
+    child = run(
+        run_child,
+        f"""
+import asyncio
+
+began, left = threading.Event(), threading.Event()
+handled = []
+
+def handler(number, frame):
+    session.close()
+    handled.append(number)
+    if len(handled) == {signals}:
+        left.set()
+
+signal.signal(signal.SIGUSR1, handler)
+
+async def slow(session, context, params):
+    began.set()
+    try:
+        await asyncio.sleep(60)
+    except asyncio.CancelledError:
+        for number in range({signals}):
+            while len(handled) < number:
+                await asyncio.sleep(0.001)
+            interrupt(lambda: os.kill(os.getpid(), signal.SIGUSR1))
+        while not left.is_set():
+            await asyncio.sleep(0.001)
+        raise
+
+config = syncclient.TraceConfig()
+config.on_request_start.append(slow)
+
+def other_thread():
+    try:
+        session.get(server.url)
+    except syncclient.SessionClosedError:
+        print("woken")
+
+with RawServer(answer) as server:
+    session = syncclient.Session(trace_configs=[config])
+    thread = threading.Thread(target=other_thread)
+    thread.start()
+    began.wait(10)
+    session.close()
+    report()
+    thread.join(10)
+    print([t.name for t in threading.enumerate() if t.name == "syncclient-loop"])
+""",
+    )
+    assert sorted(child.stdout.split()) == sorted(["interrupted", "in", "time", "woken", "[]"])
+
+
+def test_ctrl_c_twice_while_closing(run_child: RunChild) -> None:
+    """The second ends even the wait for the unwinding, and the closing goes on without it."""
+    child = run(
+        run_child,
+        """
+import asyncio
+
+began, left = threading.Event(), threading.Event()
+arrived = []
+
+def handler(number, frame):
+    arrived.append(number)
+    raise KeyboardInterrupt
+
+signal.signal(signal.SIGINT, handler)
+
+async def stubborn(session, context, params):
+    began.set()
+    while not left.is_set():
+        try:
+            await asyncio.sleep(0.01)
+        except asyncio.CancelledError:
+            interrupt()
+            while len(arrived) < 1:
+                await asyncio.sleep(0.001)
+            interrupt()
+    raise asyncio.CancelledError
+
+config = syncclient.TraceConfig()
+config.on_request_start.append(stubborn)
+
+def other_thread():
+    try:
+        session.get(server.url)
+    except syncclient.SessionClosedError:
+        print("woken")
+
+with RawServer(answer) as server:
+    session = syncclient.Session(trace_configs=[config])
+    thread = threading.Thread(target=other_thread)
+    thread.start()
+    began.wait(10)
+    try:
+        try:
+            session.close()
+        except KeyboardInterrupt:
+            pass
+        while len(arrived) < 2:
+            time.sleep(0.001)
+    except KeyboardInterrupt:
+        pass
+    report()
+    left.set()
+    thread.join(10)
+    for thread in threading.enumerate():
+        if thread.name == "syncclient-loop":
+            thread.join(10)
+    print([t.name for t in threading.enumerate() if t.name == "syncclient-loop"])
+""",
+    )
+    assert sorted(child.stdout.split()) == sorted(["interrupted", "in", "time", "woken", "[]"])

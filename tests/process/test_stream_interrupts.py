@@ -35,7 +35,8 @@ def script(conn):
 
 
 def run(run_child: RunChild, code: str) -> Child:
-    child = run_child(PREAMBLE + code, flags=("-X", "dev", "-W", "error"))
+    # Not -X dev: asyncio's debug mode would print what a busy machine is slow at.
+    child = run_child(PREAMBLE + code, flags=("-W", "error"))
     assert child.stderr == ""
     return child
 

@@ -1,6 +1,7 @@
 """The well-behaved application, in the manner of httpbin: `make_app()` puts its rooms together."""
 
 import asyncio
+from contextlib import suppress
 
 from aiohttp import WSMsgType, hdrs, web
 from aiohttp.typedefs import Handler
@@ -110,8 +111,9 @@ async def websocket(request: web.Request) -> web.WebSocketResponse:
         protocols=query.getall("protocol", []), heartbeat=heartbeat, max_msg_size=0
     )
     await socket.prepare(request)
-    for number in range(int(query.get("burst", 0))):
-        await socket.send_str(str(number))
+    with suppress(ConnectionError):  # a client may leave in the middle of it
+        for number in range(int(query.get("burst", 0))):
+            await socket.send_str(str(number))
     if "close" in query:
         await socket.close(code=int(query["close"]), message=query.get("reason", "").encode())
     async for message in socket:

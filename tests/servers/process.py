@@ -31,7 +31,7 @@ class AppServer:
         self.url = url
         self.port = port
         self.pid = pid
-        self._control_port = control_port
+        self.control_port = control_port
 
     def stats(self) -> Stats:
         """The counts now. Asking opens no connection to the application itself."""
@@ -52,7 +52,7 @@ class AppServer:
         return stats
 
     def _ask(self, target: str, timeout: float) -> Stats:
-        connection = http.client.HTTPConnection("127.0.0.1", self._control_port, timeout=timeout)
+        connection = http.client.HTTPConnection("127.0.0.1", self.control_port, timeout=timeout)
         try:
             connection.request("GET", target)
             return Stats(**json.loads(connection.getresponse().read()))

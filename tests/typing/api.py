@@ -54,6 +54,7 @@ def sessions() -> None:
         trust_env=True,
         requote_redirect_url=False,
         trace_configs=[syncclient.TraceConfig()],
+        timings=True,
         read_bufsize=1,
         max_line_size=1,
         max_field_size=1,
@@ -108,6 +109,7 @@ def responses(response: Response) -> None:
     assert_type(response.raw_headers, tuple[tuple[bytes, bytes], ...])
     assert_type(response.cookies, SimpleCookie)
     assert_type(response.history, tuple[Response, ...])
+    assert_type(response.timings, syncclient.Timings | None)
     assert_type(response.links, MultiDictProxy[MultiDictProxy[str | URL]])
     assert_type(response.version, aiohttp.HttpVersion | None)
     assert_type(response.request_info, syncclient.RequestInfo)
@@ -179,3 +181,82 @@ def errors(session: Session) -> str:
 def threads(session: Session) -> list[bytes]:
     with ThreadPoolExecutor() as pool:
         return list(pool.map(lambda url: session.get(url).read(), ["/a", "/b"]))
+
+
+def middlewares() -> None:
+    def blocking(
+        request: syncclient.MiddlewareRequest, handler: syncclient.HandlerType
+    ) -> Response:
+        assert_type(request.method, str)
+        assert_type(request.url, URL)
+        assert_type(request.headers, CIMultiDict[str])
+        assert_type(request.read(), bytes)
+        request.update_body("text")
+        request.update_body({"a": 1})  # type: ignore[arg-type]  # bytes, str or None
+        response = handler(request)
+        assert_type(response, Response)
+        return response
+
+    async def on_the_loop(
+        request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        return await handler(request)
+
+    def wrong(request: syncclient.MiddlewareRequest, handler: syncclient.HandlerType) -> int:
+        return handler(request).status
+
+    async def get_token() -> str:
+        return "token"
+
+    typed: syncclient.MiddlewareType = blocking
+    limit = syncclient.RateLimit(10, 1.0, per_host=2)
+    assert_type(limit.waiting, int)
+    session = Session(
+        middlewares=[
+            typed,
+            on_the_loop,
+            limit,
+            syncclient.RequestLog("mine", secrets=["X-Mine"]),
+            syncclient.BearerAuth(lambda: "token", origin="https://host"),
+            syncclient.BearerAuth(get_token),
+            syncclient.DigestAuthMiddleware("login", "password"),
+        ]
+    )
+    session.get("/", middlewares=[blocking, on_the_loop])
+    Session(middlewares=[wrong])  # type: ignore[list-item]  # it must return a Response
+    session.get("/", middlewares=blocking)  # type: ignore[arg-type]  # a list of them
+
+
+async def awaited(session: Session) -> None:
+    aio = session.aio
+    assert_type(aio, syncclient.AioSession)
+    assert_type(await aio.get("/"), syncclient.AioResponse)
+    async with aio.post("/", json={"a": 1}, timeout=5) as response:
+        assert_type(response, syncclient.AioResponse)
+        assert_type(response.status, int)
+        assert_type(response.history, tuple[syncclient.AioResponse, ...])
+        assert_type(await response.read(), bytes)
+        assert_type(await response.text(), str)
+        assert_type(await response.json(), Any)
+        assert_type(response.content, syncclient.AioStreamReader)
+        assert_type(await response.content.readchunk(), tuple[bytes, bool])
+        async for line in response.content:
+            assert_type(line, bytes)
+        async for piece, end in response.content.iter_chunks():
+            assert_type(piece, bytes)
+            assert_type(end, bool)
+        async for event in response.events():
+            assert_type(event, syncclient.ServerSentEvent)
+        await response.release()
+    async with aio.ws_connect("/", heartbeat=5) as socket:
+        assert_type(socket, syncclient.AioWebSocket)
+        assert_type(await socket.receive(), syncclient.WSMessage)
+        assert_type(await socket.receive_str(timeout=1), str)
+        async for message in socket:
+            assert_type(message, syncclient.WSMessage)
+        assert_type(await socket.close(), bool)
+    async with Session().aio as entered:
+        assert_type(entered, syncclient.AioSession)
+    await aio.close(grace=1)
+    await aio.get("/", verify=False)  # type: ignore[call-arg]  # requests' name
+    await aio.get(b"/")  # type: ignore[arg-type]  # text, not bytes

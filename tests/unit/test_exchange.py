@@ -16,6 +16,7 @@ from aiohttp.http_exceptions import LineTooLong
 from aiohttp.http_parser import DeflateBuffer
 from hypothesis import given
 from hypothesis import strategies as st
+from multidict import CIMultiDict
 
 from syncclient._async.exchange import Exchange
 from syncclient._async.phase import Progress
@@ -43,6 +44,7 @@ class FedResponse:
 
     _traces = ()
     connection = None
+    headers = CIMultiDict[str]()
 
     def __init__(self, content: aiohttp.StreamReader) -> None:
         self.content = content

@@ -92,7 +92,7 @@ def test_an_argument_of_a_request_is_checked(
         ("http://host:port/", InvalidURL, "port"),
         ("http://host:99999/", InvalidURL, "[Pp]ort"),
         ("http://[::1/", InvalidURL, "IPv6"),
-        ("ftp://host/", NonHttpUrlClientError, "ftp://host/.*scheme.*http"),
+        ("ftp://host/", NonHttpUrlClientError, "^ftp://host/ - the scheme.*http"),
         ("mailto:ada@example.com", NonHttpUrlClientError, "scheme"),
         ("localhost:8080/x", NonHttpUrlClientError, "localhost:8080/x"),
     ],
@@ -217,6 +217,24 @@ def test_an_unknown_attribute_of_a_session_is_named(
     assert not hasattr(untouched, name)
 
 
+@pytest.mark.parametrize(("name", "right"), [("verify", "ssl"), ("proxies", "proxy=")])
+def test_an_attribute_of_requests_is_not_set_to_no_avail(
+    untouched: Session, name: str, right: str
+) -> None:
+    """session.verify = ... is an error that says what to write; other names are the user's."""
+    with pytest.raises(AttributeError, match=f"'{name}' to set; here it is .*{right}"):
+        setattr(untouched, name, "ca.pem")
+    untouched.mine = 1  # type: ignore[attr-defined]  # an attribute of the user's own
+
+
+def test_the_encoding_of_a_response_is_not_set_to_no_avail(session: Session) -> None:
+    """response.encoding = ... would change nothing, and says what does."""
+    with session.get("/get") as response:
+        with pytest.raises(AttributeError, match=r"'encoding' to set; here it is .*text\("):
+            response.encoding = "latin-1"  # type: ignore[attr-defined]  # the mistake
+        assert not hasattr(response, "encoding")
+
+
 def test_a_header_of_the_session_is_checked_with_each_request(untouched: Session) -> None:
     """session.headers can be changed at any time, so that it is looked at again."""
     untouched.headers["X-Later"] = "a\r\nb"
@@ -251,3 +269,30 @@ def test_a_closed_session_refuses(app: AppServer) -> None:
     never_used.close()
     with pytest.raises(syncclient.SessionClosedError):
         never_used.get(URL(app.url))
+
+
+@pytest.mark.parametrize(
+    ("name", "right"), [("recv", "receive"), ("send", "send_str"), ("nonsense", "'nonsense'$")]
+)
+def test_an_unknown_attribute_of_a_websocket_is_named(
+    session: Session, name: str, right: str
+) -> None:
+    """The names of websocket-client and websockets are answered with ours."""
+    with session.ws_connect("/echo") as socket:
+        with pytest.raises(
+            AttributeError, match=f"WebSocket has no attribute '{name}'.*{right}|{right}"
+        ):
+            getattr(socket, name)
+        assert not hasattr(socket, name)
+
+
+@pytest.mark.parametrize(
+    ("name", "right"), [("ping_interval", "heartbeat="), ("header", "headers="), ("odd", "'odd'$")]
+)
+def test_an_unknown_keyword_of_ws_connect_is_named(
+    untouched: Session, name: str, right: str
+) -> None:
+    """Likewise, and before anything is connected."""
+    options: dict[str, Any] = {name: 20}
+    with pytest.raises(TypeError, match=f"takes no keyword '{name}'.*{right}|{right}"):
+        untouched.ws_connect("/echo", **options)

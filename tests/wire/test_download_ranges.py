@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from aiohttp import ClientPayloadError
 
-from syncclient import Session
+from syncclient import HandlerType, MiddlewareRequest, Response, Session
 from syncclient._async import download as core
 from syncclient._async import ranges
 from tests.servers.content import pattern
@@ -250,6 +250,36 @@ def test_an_aborted_download_leaves_no_request_behind(
     for conn in wire.connections[1:]:
         conn.wait_until_ended()
     assert (tmp_path / "x.part").read_bytes() == BODY[:SEGMENT]
+
+
+def test_blocking_middlewares_see_every_range(raw_server: StartRawServer, tmp_path: Path) -> None:
+    """Each range passes through them in the caller's thread, also those that are fetched ahead.
+
+    They may call the session; what one of them raises is the download's error.
+    """
+    threads: list[int] = []
+
+    def signed(request: MiddlewareRequest, handler: HandlerType) -> Response:
+        threads.append(threading.get_ident())
+        if request.url.path == "/":
+            request.headers["X-Token"] = session.get(request.url / "token").headers["ETag"]
+        return handler(request)
+
+    def refuse_the_last(request: MiddlewareRequest, handler: HandlerType) -> Response:
+        if request.headers.get("Range") == span(9):
+            raise LookupError("the last range")
+        return handler(request)
+
+    server = Server()
+    wire = raw_server(server.script)
+    with Session(middlewares=[signed]) as session:
+        target = session.download(wire.url, tmp_path / "x", connections=4)
+        assert target.read_bytes() == BODY
+        assert server.asked.count("") == 10
+        assert threads == [threading.get_ident()] * 20
+        with pytest.raises(LookupError, match="the last range"):
+            session.download(wire.url, tmp_path / "y", connections=4, middlewares=[refuse_the_last])
+    assert not (tmp_path / "y").exists()
 
 
 @pytest.mark.parametrize("name", ["data", "json", "upload_progress"])

@@ -154,6 +154,7 @@ WRONG: list[Any] = [
     {"method": "GET"},
     {"url": "/get", "stall": 1},
     "http://",
+    "ftp://host/",
     (7, "/get"),
 ]
 
@@ -166,7 +167,8 @@ def test_a_request_of_the_wrong_shape_names_its_index(
     """The error says which one it was; the ones before it have had their turn, in order."""
     responses = session.map(["/get", wrong, "/get"], ordered=ordered)
     before = [] if not ordered else [next(responses).status]
-    with pytest.raises((TypeError, ValueError), match=r"requests\[1\]"):
+    errors = (TypeError, ValueError, syncclient.NonHttpUrlClientError)
+    with pytest.raises(errors, match=r"requests\[1\]"):
         list(responses)
     assert before == ([200] if ordered else [])
     assert next(responses, None) is None
@@ -198,6 +200,13 @@ def test_an_error_raised_carries_its_tag(session: Session) -> None:
     with pytest.raises(syncclient.ClientResponseError) as caught:
         list(session.map([asked]))
     assert caught.value.tag == "mine"  # type: ignore[attr-defined]  # put there by map
+
+
+def test_an_error_about_the_shape_carries_the_tag(session: Session) -> None:
+    """A mapping that is no request says whose it is, as far as it has a tag."""
+    asked: list[Any] = [{"tag": "nowhere"}, {"url": "/get", "tag": "odd", "stall": 1}]
+    results = session.map(asked, return_exceptions=True)
+    assert [getattr(result, "tag", None) for result in results] == ["nowhere", "odd"]
 
 
 def test_a_function_for_raise_for_status_runs_here(session: Session) -> None:

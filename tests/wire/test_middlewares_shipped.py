@@ -162,6 +162,51 @@ def test_one_token_for_many_threads(raw_server: StartRawServer, tokens: TokenSer
     assert tokens.given == 2
 
 
+def test_a_map_whose_caller_is_away_holds_up_no_token(
+    raw_server: StartRawServer, tokens: TokenServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its requests need the iterating thread to get one; until that comes, another caller may,
+    such as the same thread in a request of its own."""
+    monkeypatch.setattr("syncclient._many._PULL_TIME", WITHIN)
+    wire = raw_server(tokens)
+    seen = []
+
+    def urls() -> Iterator[str]:
+        yield wire.url
+        # A round trip, after which the first request waits for the token.
+        session.get(wire.url, headers={"Authorization": "Bearer t0"}).read()
+        seen.append(status(session.get(wire.url, timeout=WITHIN)))
+        yield wire.url
+
+    with Session(middlewares=[BearerAuth(lambda: session.post(f"{wire.url}/token").text())]) as (
+        session
+    ):
+        assert [status(response) for response in session.map(urls())] == [200, 200]
+    assert seen == [200]
+    assert tokens.given == 1
+
+
+def test_a_request_that_is_given_up_holds_up_no_token(
+    raw_server: StartRawServer, tokens: TokenServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cancelled before its caller came to get one, it leaves that to the others."""
+    monkeypatch.setattr("syncclient._many._PULL_TIME", WITHIN)
+    wire = raw_server(tokens)
+
+    def urls() -> Iterator[str]:
+        yield wire.url
+        session.get(wire.url, headers={"Authorization": "Bearer t0"}).read()
+        raise LookupError
+
+    with Session(middlewares=[BearerAuth(lambda: session.post(f"{wire.url}/token").text())]) as (
+        session
+    ):
+        with pytest.raises(LookupError):
+            next(session.map(urls()))
+        assert status(session.get(wire.url, timeout=WITHIN)) == 200
+    assert tokens.given == 1
+
+
 def test_a_second_refusal_is_the_answer(raw_server: StartRawServer, tokens: TokenServer) -> None:
     """One more attempt, and no more: the caller gets the 401."""
     wire = raw_server(tokens)
@@ -175,9 +220,13 @@ def test_a_body_that_cannot_be_sent_again_is_not(
 ) -> None:
     """The 401 to a generator is the answer; the next request gets a new token."""
     wire = raw_server(tokens)
-    calls = iter(["t-old", "t-old"])
-    with Session(middlewares=[BearerAuth(lambda: next(calls))]) as session:
+
+    def get_token() -> str:
+        return "t-old" if not tokens.refused else session.post(f"{wire.url}/token").text()
+
+    with Session(middlewares=[BearerAuth(get_token)]) as session:
         assert status(session.post(wire.url, data=iter([b"a"]))) == 401
+        assert status(session.post(wire.url, data=iter([b"a"]))) == 200
     assert tokens.refused == 1
 
 

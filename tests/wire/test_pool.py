@@ -253,6 +253,32 @@ def test_a_closing_session_leaves_the_others_requests(app: AppServer) -> None:
         assert statuses == [200]
 
 
+@pytest.mark.parametrize("late", [True, False], ids=["late", "at once"])
+def test_an_answer_that_nobody_asked_for_answers_nobody(raw_server: RawServers, late: bool) -> None:
+    """A second response, sent while the connection lies idle or behind the first, ends it."""
+
+    def says_too_much(conn: RawConnection) -> None:
+        conn.read_request()
+        conn.send_head(headers=[("Content-Length", "5")])
+        second = b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nunasked"
+        conn.send(b"first" if late else b"first" + second)
+        conn.stall()
+        conn.send(second)
+        conn.read_to_end()
+
+    def answers(conn: RawConnection) -> None:
+        conn.read_request()
+        conn.respond(b"second")
+
+    server = raw_server(says_too_much, answers)
+    with Session() as session:
+        assert session.get(server.url).read() == b"first"
+        conn = server.wait_until_stalled()
+        conn.proceed()
+        conn.wait_until_closed()
+        assert session.get(server.url).read() == b"second"
+
+
 # What of the engine we look into: should it go, these are the tests that notice.
 
 

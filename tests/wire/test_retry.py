@@ -601,6 +601,20 @@ def test_mapped_requests_are_tried_again(raw_server: StartRawServer) -> None:
     assert sum(len(response.attempts) for response in responses) > 60
 
 
+def test_a_block_around_the_first_step_of_a_map_is_over_with_it(
+    raw_server: StartRawServer,
+) -> None:
+    """Its deadline, once past, keeps none of the later requests from being tried again."""
+    wire = raw_server(answers(200, 200, 503, 200))
+    with Session(retry=QUICK) as session:
+        responses = session.map([wire.url] * 3, concurrency=1)
+        with syncclient.timeout(WITHIN) as block:
+            next(responses)
+            block.reschedule(time.monotonic())
+        assert [len(response.attempts) for response in responses] == [1, 2]
+    assert not block.expired()
+
+
 def test_files_are_rewound_by_map(raw_server: StartRawServer) -> None:
     """A body that the caller's thread reads is read again by it, for requests of map()."""
     wire = raw_server(refuse_early, answers(200))

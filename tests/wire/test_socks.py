@@ -1,5 +1,6 @@
 """SOCKS: every way to name the proxy, who resolves the names, and what goes wrong on the way."""
 
+import gzip
 import ssl
 from collections.abc import Callable
 
@@ -48,6 +49,19 @@ def test_tls_through_the_proxy(tls_app: AppServer, client_tls: ssl.SSLContext) -
             with pytest.raises(syncclient.ServerFingerprintMismatch):
                 session.get(url, ssl=Fingerprint(bytes(32)))
             assert session.connector.snapshot().in_use == 0
+
+
+def test_a_compressed_body_cut_off_is_noticed(raw_server: RawServers) -> None:
+    """On the connections through a proxy that one request names, as on all others."""
+
+    def script(conn: RawConnection) -> None:
+        conn.read_request()
+        conn.respond(gzip.compress(b"hello" * 1000)[:-20], headers=[("Content-Encoding", "gzip")])
+
+    wire = raw_server(script)
+    with socks_proxy(5) as proxy, Session() as session:
+        with pytest.raises(syncclient.ClientPayloadError):
+            session.get(wire.url, proxy=f"socks5://127.0.0.1:{proxy.port}").read()
 
 
 def test_rdns_overrides_the_scheme(app: AppServer) -> None:

@@ -66,6 +66,22 @@ def test_a_source_goes_on_where_the_connection_was_lost(app: AppServer, session:
         assert stream.retry == 0.01
 
 
+def test_the_last_event_id_is_of_the_event_taken_last(
+    raw_server: StartRawServer, session: Session
+) -> None:
+    """Who notes it and goes on from there later misses none of the events that came at once."""
+    wire = raw_server(events(b"id: 1\ndata: a\n\nid: 2\ndata: b\n\nid: 3\n\n"), no_more)
+    with source(session, wire.url) as stream:
+        assert stream.last_event_id == ""
+        assert next(stream).id == stream.last_event_id == "1"
+        assert next(stream).id == stream.last_event_id == "2"
+        assert list(stream) == []
+        assert stream.last_event_id == "3"
+    with source(session, raw_server(events(b"id: 1\ndata: a\n\nid: 2\ndata: b\n\n")).url) as left:
+        next(left)
+    assert left.last_event_id == "1"
+
+
 def test_what_a_source_sends(raw_server: StartRawServer, session: Session) -> None:
     """Accept and Cache-Control, overridden by the caller's; Last-Event-ID with what is known."""
     wire = raw_server(

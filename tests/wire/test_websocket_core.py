@@ -27,7 +27,7 @@ class Host:
         self.http = http
         self.live: set[AsyncWebSocket] = set()
 
-    def adopt(self, live: AsyncWebSocket) -> None:
+    def adopt(self, live: AsyncWebSocket, *, lasts: bool) -> None:
         self.live.add(live)
 
     def forget(self, live: AsyncWebSocket) -> None:
