@@ -1,10 +1,14 @@
 """Sphinx's configuration. `nox -s docs` builds the pages, warnings being errors."""
 
+import inspect
 import os
+import re
 import sys
 from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import Any
+
+from docutils import nodes
 
 sys.path.append(str(Path(__file__).parent / "_ext"))
 
@@ -23,8 +27,8 @@ exclude_patterns = ["_build", "_ext", "_static", "examples", "topics/_*.md"]
 root_doc = "index"
 nitpicky = False
 
-# Dashes only. Titles are error messages: with other quotes nobody would find them.
-smartquotes_action = "D"
+# Titles are error messages, and options: with other quotes and dashes nobody would find them.
+smartquotes = False
 
 html_theme = "furo"
 html_title = "syncclient"
@@ -56,15 +60,31 @@ intersphinx_mapping = {
 }
 
 
+#: What a session makes, or the library raises: how is nobody's business.
+_MADE_FOR_YOU = re.compile(
+    r"syncclient\.(?:(?:Aio)?(?:Response|StreamReader|WebSocket)|AioSession|EventSource|Forever|"
+    r"ResponseIterator|MiddlewareRequest|\w+Error|testing\.(?:Route|MockRequest|\w+Error))"
+)
+
+
 def plain_signature(
     app: Any, what: str, name: str, obj: object, options: Any, signature: str | None, returns: str
 ) -> tuple[str | None, str]:
     """Leave out of a signature what only helps checkers of types and messages of errors."""
-    if signature is not None:
-        signature = signature.replace(", **misspelt: Never", "").replace("Unset | ", "")
-        signature = signature.replace(" | Unset", "").replace("= UNSET", "= ...")
-        signature = signature.replace("~typing_extensions.", "").replace("~typing.", "")
-    return signature, returns
+    if signature is None:
+        return None, returns
+    if inspect.isclass(obj) and _MADE_FOR_YOU.fullmatch(name):
+        return "", returns
+    signature = signature.replace(", **misspelt: Never", "").replace("= UNSET", "= ...")
+    signature = re.sub(r"~?[\w.]*\bUnset \| | \| ~?[\w.]*\bUnset\b", "", signature)
+    return re.sub(r"~typing(?:_extensions)?\.", "", signature), returns
+
+
+def dashes(app: Any, doctree: nodes.document) -> None:
+    """Put a dash between a parameter and its text, where Sphinx writes two hyphens."""
+    for text in list(doctree.findall(nodes.Text)):
+        if text == " -- ":
+            text.parent.replace(text, nodes.Text(" \N{EN DASH} "))
 
 
 #: What autodoc found of attributes, before napoleon has taken a colon for the end of a type.
@@ -84,5 +104,6 @@ def restore(app: Any, what: str, name: str, obj: object, options: Any, lines: li
 
 def setup(app: Any) -> None:
     app.connect("autodoc-process-signature", plain_signature)
+    app.connect("doctree-read", dashes)
     app.connect("autodoc-process-docstring", keep, priority=400)
     app.connect("autodoc-process-docstring", restore, priority=600)
