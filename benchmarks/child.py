@@ -20,6 +20,7 @@ from typing import TextIO
 
 from benchmarks.clients import CLIENTS, ClientSpec
 from benchmarks.clients.base import Client, Job, OpenClient
+from benchmarks.descriptors import raise_descriptor_limit
 
 
 def open_client(spec: ClientSpec) -> Client:
@@ -52,13 +53,16 @@ def cpu_seconds() -> float:
 def take_turn(client: Client, order: Mapping[str, object]) -> dict[str, object]:
     """Warm the work up, then do and time it once."""
     name, url = str(order["work"]), str(order["url"])
-    run = client.works()[name].run
+    doing = client.works()[name]
     warm, job = (Job(url, int(str(order[key]))) for key in ("warm", "count"))
-    run(warm)
-    gc.collect()
-    cpu, began = cpu_seconds(), time.perf_counter()
-    done = run(job)
-    seconds, cpu = time.perf_counter() - began, cpu_seconds() - cpu
+    try:
+        doing.run(warm)
+        gc.collect()
+        cpu, began = cpu_seconds(), time.perf_counter()
+        done = doing.run(job)
+        seconds, cpu = time.perf_counter() - began, cpu_seconds() - cpu
+    finally:
+        doing.after()
     if done != job.count:
         raise ValueError(f"{done} of {job.count} units came back")
     return {"seconds": seconds, "cpu": cpu}
@@ -100,6 +104,7 @@ def main() -> None:
     # What a library prints must not get between the answers.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
+    raise_descriptor_limit()
     # Windows sends Ctrl-C to every process of the console; the parent tells the user.
     with suppress(KeyboardInterrupt):
         serve(spec, answers)

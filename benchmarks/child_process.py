@@ -13,10 +13,19 @@ from contextlib import suppress
 
 # http.client and friends look these up for every request and would leave loopback by them.
 _PROXY_VARIABLES = frozenset({"http_proxy", "https_proxy", "all_proxy", "ws_proxy", "wss_proxy"})
+# A cold start compiles what it finds no bytecode of, which would be a source tree only: every
+# installed peer has been compiled by its installer.
+_BYTECODE_VARIABLES = frozenset({"pythondontwritebytecode"})
+_LEFT_OUT = _PROXY_VARIABLES | _BYTECODE_VARIABLES
 
 
 class ChildError(Exception):
     """The child ended, said something that is no JSON object, or said nothing in time."""
+
+
+def environment() -> dict[str, str]:
+    """Return the environment variables that servers and measured clients get."""
+    return {key: value for key, value in os.environ.items() if key.lower() not in _LEFT_OUT}
 
 
 class ChildProcess:
@@ -28,21 +37,19 @@ class ChildProcess:
 
     def __init__(self, name: str, command: Sequence[str]) -> None:
         self.name = name
-        inherited = {
-            key: value for key, value in os.environ.items() if key.lower() not in _PROXY_VARIABLES
-        }
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=inherited,
+            env=environment(),
             # Ctrl-C is for the parent, which then stops its children in good order.
             start_new_session=True,
         )
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
         # A thread because a pipe cannot be read with a timeout on every platform.
-        threading.Thread(target=self._read_lines, daemon=True).start()
+        self._reading = threading.Thread(target=self._read_lines, daemon=True)
+        self._reading.start()
 
     @property
     def pid(self) -> int:
@@ -50,8 +57,9 @@ class ChildProcess:
 
     def _read_lines(self) -> None:
         assert self._process.stdout is not None
-        for line in self._process.stdout:
-            self._lines.put(line)
+        with self._process.stdout as lines:
+            for line in lines:
+                self._lines.put(line)
         self._lines.put("")
 
     def send(self, message: Mapping[str, object]) -> None:
@@ -110,3 +118,5 @@ class ChildProcess:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        # A grandchild may have the pipe still; nothing waits for that.
+        self._reading.join(timeout)

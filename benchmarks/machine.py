@@ -19,7 +19,7 @@ def describe() -> dict[str, object]:
         "cores": len(os.sched_getaffinity(0))
         if hasattr(os, "sched_getaffinity")
         else os.cpu_count(),
-        "system": platform.platform(),
+        "system": _system(),
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "gil": True if gil_enabled is None else bool(gil_enabled()),
         "revision": _revision(),
@@ -30,6 +30,16 @@ def describe() -> dict[str, object]:
 def load() -> float | None:
     """Return the last minute's load average, or None where the system keeps none."""
     return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
+
+
+def _system() -> str:
+    # Without what follows the kernel's number, which is its builder's affair.
+    kernel = platform.release().partition("-")[0]
+    return " ".join(
+        part
+        for part in (platform.system(), kernel, platform.machine(), *platform.libc_ver())
+        if part
+    )
 
 
 def _cpu_model() -> str:

@@ -10,7 +10,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
-from benchmarks.results import Scoreboard, Series, WorkResult
+from benchmarks.gauges import GaugeResult
+from benchmarks.recorded import (
+    RecordedBoard,
+    RecordedGauge,
+    RecordedGrowth,
+    RecordedSeries,
+    RecordedWork,
+)
+from benchmarks.results import Growth, Scoreboard, Series, WorkResult
 
 WIDTH_WITHOUT_TERMINAL = 150
 
@@ -20,7 +28,7 @@ def write_json(board: Scoreboard, path: Path) -> None:
     path.write_text(json.dumps(as_json(board), indent=2) + "\n", encoding="utf-8")
 
 
-def as_json(board: Scoreboard) -> dict[str, object]:
+def as_json(board: Scoreboard) -> RecordedBoard:
     """Return the scoreboard in JSON's own types; times are seconds."""
     return {
         "machine": board.machine,
@@ -28,16 +36,55 @@ def as_json(board: Scoreboard) -> dict[str, object]:
         "versions": board.versions,
         "absent": board.absent,
         "works": [_work_as_json(result) for result in board.results],
+        "growths": [_growth_as_json(growth) for growth in board.growths()],
+        "gauges": [_gauge_as_json(result) for result in board.gauges],
     }
 
 
-def _work_as_json(result: WorkResult) -> dict[str, object]:
+def _growth_as_json(growth: Growth) -> RecordedGrowth:
+    return {
+        "client": growth.client,
+        "curve": growth.curve.name,
+        "first": growth.first,
+        "last": growth.last,
+        "ratio": growth.ratio,
+        "within": growth.curve.growth,
+        "met": growth.met,
+    }
+
+
+def _gauge_as_json(result: GaugeResult) -> RecordedGauge:
+    return {
+        "name": result.gauge.name,
+        "title": result.gauge.title,
+        "unit": result.gauge.unit,
+        "absent": result.absent,
+        "readings": [
+            {
+                "what": reading.what,
+                "value": reading.value,
+                "values": reading.values,
+                "within": reading.within,
+                "met": reading.met,
+            }
+            for reading in result.readings
+        ],
+    }
+
+
+def _work_as_json(result: WorkResult) -> RecordedWork:
+    curve = result.work.curve
     return {
         "name": result.work.name,
         "title": result.work.title,
         "unit": result.work.unit,
         "count": result.count,
         "server": result.server,
+        "anchors": list(result.work.anchors),
+        "curve": None if curve is None else curve.name,
+        "curve_title": None if curve is None else curve.title,
+        "along": None if curve is None else curve.along,
+        "at": result.work.at,
         "clients": [_series_as_json(result, series) for series in result.series],
         "goals": [
             {
@@ -53,13 +100,15 @@ def _work_as_json(result: WorkResult) -> dict[str, object]:
     }
 
 
-def _series_as_json(result: WorkResult, series: Series) -> dict[str, object]:
-    said: dict[str, object] = {"client": series.client, "how": series.how}
+def _series_as_json(result: WorkResult, series: Series) -> RecordedSeries:
     if series.failure is not None:
-        return {**said, "failure": series.failure}
+        return {"client": series.client, "how": series.how, "failure": series.failure}
     return {
-        **said,
+        "client": series.client,
+        "how": series.how,
         "median_per_unit": series.median_per_unit,
+        "least_per_unit": min(series.per_unit),
+        "most_per_unit": max(series.per_unit),
         "cpu_per_unit": series.cpu_per_unit,
         "server_busy": series.server_busy,
         "times_as_fast_as": {
@@ -83,6 +132,11 @@ def print_board(board: Scoreboard, stream: TextIO) -> None:
             print(f"\n{heading(result)}", file=stream)
             _print_plain([columns(result), *rows(result)], stream)
             print("\n".join(footnotes(result)), file=stream)
+        for line in growth_lines(board):
+            print(line, file=stream)
+        for gauge in board.gauges:
+            print(f"\n{gauge.gauge.name}: {gauge.gauge.title}", file=stream)
+            print("\n".join(gauge_lines(gauge)), file=stream)
         return
     # Without a terminal rich would squeeze the tables into 80 columns.
     console = Console(
@@ -109,6 +163,12 @@ def print_board(board: Scoreboard, stream: TextIO) -> None:
             console.print(
                 line, markup=False, style="red" if "NOT MET" in line or "failed" in line else None
             )
+    for line in growth_lines(board):
+        console.print(line, markup=False, style="red" if "NOT MET" in line else None)
+    for gauge in board.gauges:
+        console.print(f"\n{gauge.gauge.name}: {gauge.gauge.title}", markup=False, style="bold")
+        for line in gauge_lines(gauge):
+            console.print(line, markup=False, style="red" if "NOT MET" in line else None)
 
 
 def preface(board: Scoreboard) -> list[str]:
@@ -182,6 +242,30 @@ def footnotes(result: WorkResult) -> list[str]:
     return [*map(str, result.verdicts()), *failures]
 
 
+def growth_lines(board: Scoreboard) -> list[str]:
+    """Return what the curves' goals came to."""
+    return [
+        f"{growth.client}: {growth.curve.title}: at {growth.last:,} {growth.ratio:.2f} x that at "
+        f"{growth.first:,}, goal <= {growth.curve.growth:g}: {'met' if growth.met else 'NOT MET'}"
+        for growth in board.growths()
+    ]
+
+
+def gauge_lines(result: GaugeResult) -> list[str]:
+    """Return a gauge's readings, or why there are none."""
+    if result.absent is not None:
+        return [f"not read: {result.absent}"]
+    return [
+        f"{reading.value:>12,.1f} {result.gauge.unit}  {reading.what}"
+        + (
+            ""
+            if reading.within is None
+            else f", goal <= {reading.within:g}: {'met' if reading.met else 'NOT MET'}"
+        )
+        for reading in result.readings
+    ]
+
+
 class Scale(NamedTuple):
     """The unit in which a table shows its times."""
 
@@ -196,10 +280,13 @@ class Scale(NamedTuple):
 _SCALES = (Scale("s", 1.0), Scale("ms", 1e3), Scale("us", 1e6), Scale("ns", 1e9))
 
 
-def _scale(result: WorkResult) -> Scale:
-    """Return the coarsest unit in which the quickest client's time is at least 1."""
-    quickest = min((series.median_per_unit for series in result.measured), default=1.0)
+def fitting_scale(quickest: float) -> Scale:
+    """Return the coarsest unit in which ``quickest``, in seconds, is at least 1."""
     return next((scale for scale in _SCALES if quickest * scale.per_second >= 1), _SCALES[-1])
+
+
+def _scale(result: WorkResult) -> Scale:
+    return fitting_scale(min((series.median_per_unit for series in result.measured), default=1.0))
 
 
 def _print_plain(table: Sequence[Sequence[str]], stream: TextIO) -> None:

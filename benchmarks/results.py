@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from benchmarks.clients import CLIENTS, counterpart
-from benchmarks.works import Goal, Work
+from benchmarks.gauges import GaugeResult
+from benchmarks.works import Curve, Goal, Work
 
 _LOOPS = {spec.name: spec.loop for spec in CLIENTS}
 
@@ -128,6 +129,22 @@ class Verdict:
         return f"{self.client}: {said}, goal {aim}: {'met' if self.met else 'NOT MET'}"
 
 
+@dataclass(frozen=True)
+class Growth:
+    """How a client's time per unit at a curve's last point compares with the first point's."""
+
+    client: str
+    curve: Curve
+    first: int
+    last: int
+    ratio: float
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the curve's goal is met; None without a goal."""
+        return None if self.curve.growth is None else self.ratio <= self.curve.growth
+
+
 @dataclass
 class Scoreboard:
     """Everything a run has to tell."""
@@ -140,6 +157,34 @@ class Scoreboard:
     """Whether one of the absent is broken rather than just not installed."""
     quick: bool
     results: list[WorkResult] = field(default_factory=list)
+    gauges: list[GaugeResult] = field(default_factory=list)
+
+    def curves(self) -> dict[Curve, list[WorkResult]]:
+        """Return the points of each curve of which there are two, in their order."""
+        found: dict[Curve, list[WorkResult]] = {}
+        for result in self.results:
+            if result.work.curve is not None:
+                found.setdefault(result.work.curve, []).append(result)
+        return {
+            curve: sorted(points, key=lambda point: point.work.at)
+            for curve, points in found.items()
+            if len(points) > 1
+        }
+
+    def growths(self) -> list[Growth]:
+        """Return the growth of every variant of syncclient along the curves that have a goal."""
+        found = []
+        for curve, points in self.curves().items():
+            first, last = points[0], points[-1]
+            if curve.growth is None:
+                continue
+            for series in last.measured:
+                start = first.find(series.client)
+                if series.client.partition("/")[0] == "syncclient" and start is not None:
+                    # Within rounds there is nothing to compare: the points had rounds of their own.
+                    ratio = series.median_per_unit / start.median_per_unit
+                    found.append(Growth(series.client, curve, first.work.at, last.work.at, ratio))
+        return found
 
     @property
     def failed(self) -> bool:

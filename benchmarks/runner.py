@@ -6,7 +6,6 @@ round each client has one turn, in an order drawn anew, and ratios are taken wit
 
 from __future__ import annotations
 
-import os
 import random
 import sys
 import time
@@ -15,15 +14,14 @@ from dataclasses import dataclass
 
 from benchmarks.child_process import ChildError, ChildProcess
 from benchmarks.clients import CLIENTS, ClientSpec
+from benchmarks.environments import NotInstalled, interpreter
+from benchmarks.gauges import Gauge, take
 from benchmarks.results import Scoreboard, Series, Turn, WorkResult
 from benchmarks.servers.launch import Server, start_server
 from benchmarks.works import Work
 
 HELLO_SECONDS = 60.0
 TURN_SECONDS = 300.0
-
-# Only these can be answered by a server that knows nothing but the small reply.
-_SMALL_WORKS = frozenset({"get-1", "get-32", "map-100", "oneshot", "import"})
 
 
 @dataclass(frozen=True)
@@ -32,6 +30,7 @@ class Plan:
 
     works: Sequence[Work]
     clients: Sequence[ClientSpec] = CLIENTS
+    gauges: Sequence[Gauge] = ()
     server: str = "raw"
     quick: bool = False
     rounds: int | None = None
@@ -59,10 +58,11 @@ class MeasuredClient:
 
     def _start(self) -> None:
         python = sys.executable
-        if self.spec.python_variable is not None:
-            python = os.environ.get(self.spec.python_variable, "")
-            if not python:
-                self.absent = f"{self.spec.python_variable} names no interpreter"
+        if self.spec.environment:
+            try:
+                python = interpreter(self.spec.environment)
+            except NotInstalled as exc:
+                self.absent = str(exc)
                 return
         self._child = ChildProcess(
             self.spec.name, [python, "-m", "benchmarks.child", self.spec.name]
@@ -126,7 +126,7 @@ def run(plan: Plan, machine: dict[str, object], tell: Callable[[str], None]) -> 
     clients: list[MeasuredClient] = []
     try:
         servers.append(start_server(plan.server))
-        if servers[0].small_only:
+        if servers[0].works is not None:
             servers.append(start_server("raw"))
         for spec in plan.clients:
             clients.append(MeasuredClient(spec))  # noqa: PERF401  (a failure must find the earlier ones)
@@ -145,11 +145,20 @@ def run(plan: Plan, machine: dict[str, object], tell: Callable[[str], None]) -> 
         for work in plan.works:
             able = [client for client in clients if work.name in client.works]
             if able:
-                server = servers[0] if work.name in _SMALL_WORKS else servers[-1]
+                server = next(
+                    each for each in servers if each.works is None or work.name in each.works
+                )
+                for size in work.body_sizes(plan.count(work)):
+                    server.prepare(size)
                 tell(f"{work.name}: {plan.rounds_of(work)} rounds of {len(able)} clients")
                 board.results.append(_run_work(plan, work, able, server, dice))
             else:
                 tell(f"{work.name}: no client can do it")
+        for client in clients:
+            client.stop()
+        for gauge in plan.gauges:
+            tell(f"{gauge.name}: {gauge.title}")
+            board.gauges.append(take(gauge, servers[-1].url, quick=plan.quick))
         return board
     finally:
         for client in clients:

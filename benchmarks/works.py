@@ -20,6 +20,15 @@ THREADS = 32
 CONCURRENCY = 100
 """Requests in flight in ``map-100`` for clients that need no thread for each."""
 
+IN_FLIGHT = (1, 10, 100, 1_000, 10_000)
+"""The points of the curve ``scale``: requests in flight from one thread."""
+
+BLOCKED = (1, 10, 100, 1_000)
+"""The points of the curve ``threads``: threads that wait on one session."""
+
+BUSY = (0, 1, 2)
+"""The points of the curve ``busy``: threads of the same process that compute in Python."""
+
 
 @dataclass(frozen=True)
 class Goal:
@@ -51,6 +60,68 @@ class Work:
     goals: tuple[Goal, ...] = ()
     anchors: tuple[str, ...] = ("requests", "aiohttp")
     """The peers every client is compared with in the table."""
+    curve: Curve | None = None
+    """The curve this work is a point of."""
+    at: int = 0
+    """Where on the curve."""
+    unit_bytes: int = 0
+    """Size of the part of a body that is one unit, where a body is downloaded."""
+
+    def body_sizes(self, count: int) -> list[int]:
+        """Return the sizes of the bodies that ``count`` units and the warm-up ask for."""
+        units = {count, min(self.warm, count)}
+        return sorted(unit * self.unit_bytes for unit in units) if self.unit_bytes else []
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Works that differ in one number, by which their figures are drawn.
+
+    ``growth`` is the goal for the last point's time per unit over the first point's.
+    """
+
+    name: str
+    title: str
+    along: str
+    growth: float | None = None
+
+
+SCALE = Curve("scale", "cost of a request by requests in flight", "requests in flight", growth=1.0)
+THREADS_CURVE = Curve(
+    "threads", "cost of a request by blocked threads", "threads on one session", growth=1.0
+)
+BUSY_CURVE = Curve("busy", "a small GET beside threads that compute", "threads that compute")
+CURVES = (SCALE, THREADS_CURVE, BUSY_CURVE)
+
+
+def _crowd(curve: Curve, title: str, at: int, largest: int) -> Work:
+    # The server answers when ``at`` requests wait for it, so the counts are multiples of it.
+    return Work(
+        f"{curve.name}-{at}",
+        title.format(at=f"{at:,}"),
+        "request",
+        count=max(at, 2_000) if at < largest else 2 * at,
+        quick=max(at, 100),
+        warm=at,
+        rounds=5,
+        curve=curve,
+        at=at,
+    )
+
+
+def _busy(at: int) -> Work:
+    return Work(
+        f"busy-{at}",
+        f"small JSON GET, one thread, beside {at} threads that compute in Python",
+        "request",
+        count=1_000 if at == 0 else 60,
+        quick=100 if at == 0 else 6,
+        warm=20 if at == 0 else 2,
+        rounds=5,
+        goals=(Goal("requests", faster=1.0),) if at else (),
+        curve=BUSY_CURVE,
+        at=at,
+    )
 
 
 WORKS: tuple[Work, ...] = (
@@ -122,6 +193,7 @@ WORKS: tuple[Work, ...] = (
         warm=8,
         rounds=5,
         goals=(Goal("requests", faster=1.2), Goal("aiohttp", within=1.15)),
+        unit_bytes=1024 * 1024,
     ),
     Work(
         "lines",
@@ -136,6 +208,7 @@ WORKS: tuple[Work, ...] = (
             Goal("httpx", faster=1.3),
             Goal("aiohttp", faster=10.0),
         ),
+        unit_bytes=LINE_BYTES,
     ),
     Work(
         "upload",
@@ -179,4 +252,7 @@ WORKS: tuple[Work, ...] = (
         rounds=7,
         goals=(Goal("requests", faster=1.0),),
     ),
+    *(_crowd(SCALE, "{at} requests in flight from one thread", at, 10_000) for at in IN_FLIGHT),
+    *(_crowd(THREADS_CURVE, "{at} threads blocked on one session", at, 1_000) for at in BLOCKED),
+    *(_busy(at) for at in BUSY),
 )

@@ -1,9 +1,9 @@
 """Who is measured.
 
 To add a client, write ``clients/<name>.py`` with a function ``open_client(loop) -> Client`` and
-enter it here. One that needs an environment of its own (niquests, which replaces urllib3) names in
-``python_variable`` the environment variable that holds that environment's interpreter; the client's
-module may import nothing beyond the library and ``clients.base``. Still to come: niquests, primp.
+enter it here. For one that needs an environment of its own (niquests, which replaces urllib3)
+``environment`` says what to install there; its module may import nothing beyond the library and
+``clients.base``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ class ClientSpec:
     distributions: tuple[str, ...] = ()
     loop: str | None = None
     """Which event loop it runs: "uvloop", "asyncio", or None for a client without one."""
-    python_variable: str | None = None
+    environment: tuple[str, ...] = ()
+    """What to install into an environment of its own; nothing for a client that shares ours."""
 
 
 CLIENTS: tuple[ClientSpec, ...] = (
@@ -32,7 +33,9 @@ CLIENTS: tuple[ClientSpec, ...] = (
     ClientSpec("requests tuned", "requests_tuned", ("requests", "urllib3")),
     ClientSpec("httpx", "httpx", ("httpx", "httpcore", "h11")),
     ClientSpec("urllib3", "urllib3", ("urllib3",)),
+    ClientSpec("niquests", "niquests", ("niquests", "urllib3-future"), environment=("niquests",)),
     ClientSpec("pycurl", "pycurl", ("pycurl",)),
+    ClientSpec("primp", "primp", ("primp",)),
     ClientSpec("websockets", "websockets", ("websockets",)),
     ClientSpec("websocket-client", "websocket_client", ("websocket-client",)),
     ClientSpec("threadsafe", "threadsafe", ("uvloop",), loop="uvloop"),

@@ -10,7 +10,7 @@ import aiohttp
 
 from benchmarks.clients.base import ECHO_TEXT, MIB, Client, Doing, Job, cold_start, is_tick
 from benchmarks.clients.loops import new_loop
-from benchmarks.works import CHUNK_BYTES, CONCURRENCY, THREADS
+from benchmarks.works import CHUNK_BYTES, CONCURRENCY, IN_FLIGHT, THREADS
 
 _COLD = """import sys; import asyncio, aiohttp
 async def main():
@@ -54,6 +54,8 @@ class AiohttpClient:
             "ws-echo": self._doing(self._echo, "send_str, receive_str"),
             "ws-burst": self._doing(self._burst, "receive_str"),
         }
+        for size in IN_FLIGHT:
+            works[f"scale-{size}"] = self._crowd(size)
         if self._cold:
             works["import"] = Doing(cold_start(_COLD).run, "import aiohttp; asyncio.run(one GET)")
         return works
@@ -84,6 +86,31 @@ class AiohttpClient:
                 return await self._get_many(job.small, 1)
 
         return sum(await asyncio.gather(*(get_one() for _ in range(job.count))))
+
+    def _crowd(self, size: int) -> Doing:
+        """Return a work on a session of its own, whose connections are gone after the turn."""
+        opened: list[aiohttp.ClientSession] = []
+
+        async def run(job: Job) -> int:
+            if not opened:
+                opened.append(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)))
+            session, semaphore = opened[0], asyncio.Semaphore(size)
+
+            async def get_one() -> int:
+                async with semaphore, session.get(job.held(size)) as resp:
+                    return int((await resp.json())["n"])
+
+            return sum(await asyncio.gather(*(get_one() for _ in range(job.count))))
+
+        async def close() -> None:
+            while opened:
+                await opened.pop().close()
+
+        return Doing(
+            lambda job: self._loop.run_until_complete(run(job)),
+            f"gather under a Semaphore({size:,})",
+            lambda: self._loop.run_until_complete(close()),
+        )
 
     async def _oneshot(self, job: Job) -> int:
         done = 0

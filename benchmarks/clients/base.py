@@ -7,14 +7,23 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Protocol
 
-from benchmarks.servers.routes import BURST_TEXT, BYTES_PATH, JSON_PATH, UPLOAD_PATH, WS_PATH
-from benchmarks.works import CHUNK_BYTES, LINE_BYTES, THREADS
+from benchmarks.servers.routes import (
+    BURST_TEXT,
+    BYTES_PATH,
+    HOLD_PATH,
+    JSON_PATH,
+    UPLOAD_PATH,
+    WS_PATH,
+)
+from benchmarks.works import BLOCKED, BUSY, CHUNK_BYTES, LINE_BYTES, THREADS
 
 MIB = 1024 * 1024
 ECHO_TEXT = "hello from the bench"
@@ -33,6 +42,10 @@ class Job:
     def small(self) -> str:
         """URL of the small JSON reply."""
         return self.url + JSON_PATH
+
+    def held(self, together: int) -> str:
+        """URL of the small JSON reply that comes once ``together`` requests wait for it."""
+        return f"{self.url}{HOLD_PATH}{together}"
 
     @property
     def megabytes(self) -> str:
@@ -57,10 +70,10 @@ class Job:
         for _ in range(self.count * MIB // CHUNK_BYTES):
             yield _BLOCK
 
-    def shares(self) -> list[int]:
+    def shares(self, among: int = THREADS) -> list[int]:
         """Split ``count`` among the threads."""
-        share, rest = divmod(self.count, THREADS)
-        return [share + (index < rest) for index in range(THREADS)]
+        share, rest = divmod(self.count, among)
+        return [share + (index < rest) for index in range(among)]
 
 
 @dataclass(frozen=True)
@@ -69,11 +82,12 @@ class Doing:
 
     ``run`` does ``job.count`` units and returns how many the answers prove done: the sum of the
     replies' ``n``, the bytes or lines that came. A shortfall makes the turn a failure. ``how`` is
-    shown in the table.
+    shown in the table. ``after`` clears up what a turn leaves, outside of the measured time.
     """
 
     run: Callable[[Job], int]
     how: str
+    after: Callable[[], None] = lambda: None
 
 
 class Client(Protocol):
@@ -101,6 +115,81 @@ def on_threads(get_many: Callable[[str, int], int], job: Job) -> int:
 def map_on_threads(get_one: Callable[[str], int], job: Job) -> int:
     """Run ``get_one(url)`` once for each request, on the threads, and return the sum."""
     return sum(threads().map(get_one, [job.small] * job.count))
+
+
+class Getter(Protocol):
+    """A blocking client that threads share."""
+
+    def get_many(self, url: str, count: int) -> int:
+        """Get the small reply ``count`` times and return the sum of the ``n``."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class _Crowd:
+    """A point of the curve ``threads``: a session and threads of its own, gone after the turn."""
+
+    def __init__(self, open_getter: Callable[[int], Getter], size: int) -> None:
+        self._open_getter = open_getter
+        self._size = size
+        self._opened: tuple[Getter, ThreadPoolExecutor] | None = None
+
+    def run(self, job: Job) -> int:
+        if self._opened is None:
+            self._opened = self._open_getter(self._size), ThreadPoolExecutor(self._size)
+        getter, pool = self._opened
+        urls = [job.held(self._size)] * self._size
+        return sum(pool.map(getter.get_many, urls, job.shares(self._size)))
+
+    def after(self) -> None:
+        if self._opened is not None:
+            getter, pool = self._opened
+            self._opened = None
+            getter.close()
+            pool.shutdown()
+
+
+def threads_curve(open_getter: Callable[[int], Getter]) -> dict[str, Doing]:
+    """Return the works ``threads-N``. ``open_getter(N)`` makes a client for N threads."""
+    crowds = {size: _Crowd(open_getter, size) for size in BLOCKED}
+    return {
+        f"threads-{size}": Doing(crowd.run, f"one session, {size:,} threads", crowd.after)
+        for size, crowd in crowds.items()
+    }
+
+
+@contextmanager
+def busy_threads(count: int) -> Iterator[None]:
+    """Have ``count`` threads compute in Python meanwhile, never waiting for anything."""
+    ended = False
+
+    def compute() -> None:
+        while not ended:
+            sum(range(1_000))
+
+    computing = [threading.Thread(target=compute) for _ in range(count)]
+    for thread in computing:
+        thread.start()
+    try:
+        yield
+    finally:
+        ended = True
+        for thread in computing:
+            thread.join()
+
+
+def busy_curve(get_many: Callable[[str, int], int], how: str) -> dict[str, Doing]:
+    """Return the works ``busy-N``: those of ``get-1`` with N threads that compute beside it."""
+
+    def beside(count: int) -> Callable[[Job], int]:
+        def run(job: Job) -> int:
+            with busy_threads(count):
+                return get_many(job.small, job.count)
+
+        return run
+
+    return {f"busy-{count}": Doing(beside(count), how) for count in BUSY}
 
 
 def is_tick(text: object) -> bool:

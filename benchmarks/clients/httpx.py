@@ -6,22 +6,36 @@ from collections.abc import Mapping
 
 import httpx
 
-from benchmarks.clients.base import MIB, Client, Doing, Job, cold_start, map_on_threads, on_threads
+from benchmarks.clients.base import (
+    MIB,
+    Client,
+    Doing,
+    Job,
+    busy_curve,
+    cold_start,
+    map_on_threads,
+    on_threads,
+    threads_curve,
+)
 from benchmarks.works import CHUNK_BYTES, THREADS
 
 
 class HttpxClient:
-    def __init__(self) -> None:
+    def __init__(self, threads: int = THREADS) -> None:
         self._client = httpx.Client(
-            limits=httpx.Limits(max_connections=100, max_keepalive_connections=THREADS)
+            limits=httpx.Limits(
+                max_connections=max(100, threads), max_keepalive_connections=threads
+            ),
+            # A crowd of a thousand threads takes longer than the default's 5 s to gather.
+            timeout=60.0,
         )
 
     def works(self) -> Mapping[str, Doing]:
         return {
             "get-1": Doing(
-                lambda job: self._get_many(job.small, job.count), "client.get(url).json()"
+                lambda job: self.get_many(job.small, job.count), "client.get(url).json()"
             ),
-            "get-32": Doing(lambda job: on_threads(self._get_many, job), "one Client, 32 threads"),
+            "get-32": Doing(lambda job: on_threads(self.get_many, job), "one Client, 32 threads"),
             "map-100": Doing(
                 lambda job: map_on_threads(self._get_one, job), "ThreadPoolExecutor(32).map"
             ),
@@ -30,12 +44,14 @@ class HttpxClient:
             "lines": Doing(self._lines, "iter_lines(), which decodes to str"),
             "upload": Doing(self._upload, "post(content=generator)"),
             "import": cold_start("import sys; import httpx; httpx.get(sys.argv[1]).json()"),
+            **threads_curve(HttpxClient),
+            **busy_curve(self.get_many, "client.get(url).json()"),
         }
 
     def _get_one(self, url: str) -> int:
         return int(self._client.get(url).json()["n"])
 
-    def _get_many(self, url: str, count: int) -> int:
+    def get_many(self, url: str, count: int) -> int:
         done = 0
         for _ in range(count):
             done += self._client.get(url).json()["n"]

@@ -9,7 +9,16 @@ from importlib import import_module
 from io import BytesIO
 from typing import Protocol, cast
 
-from benchmarks.clients.base import MIB, Client, Doing, Job, cold_start, map_on_threads, on_threads
+from benchmarks.clients.base import (
+    MIB,
+    Client,
+    Doing,
+    Job,
+    busy_curve,
+    cold_start,
+    map_on_threads,
+    on_threads,
+)
 
 _COLD = """import sys; import io, json, pycurl
 body, curl = io.BytesIO(), pycurl.Curl()
@@ -43,11 +52,11 @@ class PycurlClient:
     def works(self) -> Mapping[str, Doing]:
         return {
             "get-1": Doing(
-                lambda job: self._get_many(job.small, job.count),
+                lambda job: self.get_many(job.small, job.count),
                 "reused handle; perform(), json.loads",
             ),
             "get-32": Doing(
-                lambda job: on_threads(self._get_many, job), "a handle for each of 32 threads"
+                lambda job: on_threads(self.get_many, job), "a handle for each of 32 threads"
             ),
             "map-100": Doing(
                 lambda job: map_on_threads(self._get_one, job), "ThreadPoolExecutor(32).map"
@@ -55,6 +64,7 @@ class PycurlClient:
             "oneshot": Doing(self._oneshot, "a new handle for each request"),
             "download": Doing(self._download, "WRITEFUNCTION; curl cuts the chunks (16 KiB)"),
             "import": Doing(cold_start(_COLD).run, "import pycurl; one GET"),
+            **busy_curve(self.get_many, "reused handle; perform(), json.loads"),
         }
 
     def _handle(self) -> Curl:
@@ -82,7 +92,7 @@ class PycurlClient:
     def _get_one(self, url: str) -> int:
         return self._fetch(self._handle(), url)
 
-    def _get_many(self, url: str, count: int) -> int:
+    def get_many(self, url: str, count: int) -> int:
         handle = self._handle()
         return sum(self._fetch(handle, url) for _ in range(count))
 

@@ -8,22 +8,32 @@ import requests
 from requests.adapters import HTTPAdapter
 from requests.models import ITER_CHUNK_SIZE
 
-from benchmarks.clients.base import MIB, Client, Doing, Job, cold_start, map_on_threads, on_threads
+from benchmarks.clients.base import (
+    MIB,
+    Client,
+    Doing,
+    Job,
+    busy_curve,
+    cold_start,
+    map_on_threads,
+    on_threads,
+    threads_curve,
+)
 from benchmarks.works import CHUNK_BYTES, THREADS
 
 
 class RequestsClient:
-    def __init__(self) -> None:
+    def __init__(self, threads: int = THREADS) -> None:
         self._session = requests.Session()
         # The default keeps 10 and throws the other threads' connections away after each request.
-        self._session.mount("http://", HTTPAdapter(pool_maxsize=THREADS))
+        self._session.mount("http://", HTTPAdapter(pool_maxsize=threads))
 
     def works(self) -> Mapping[str, Doing]:
         return {
             "get-1": Doing(
-                lambda job: self._get_many(job.small, job.count), "session.get(url).json()"
+                lambda job: self.get_many(job.small, job.count), "session.get(url).json()"
             ),
-            "get-32": Doing(lambda job: on_threads(self._get_many, job), "one Session, 32 threads"),
+            "get-32": Doing(lambda job: on_threads(self.get_many, job), "one Session, 32 threads"),
             "map-100": Doing(
                 lambda job: map_on_threads(self._get_one, job), "ThreadPoolExecutor(32).map"
             ),
@@ -32,13 +42,15 @@ class RequestsClient:
             "lines": Doing(lambda job: self._lines(job, ITER_CHUNK_SIZE), "iter_lines()"),
             "upload": Doing(self._upload, "post(data=generator)"),
             "import": cold_start("import sys; import requests; requests.get(sys.argv[1]).json()"),
+            **threads_curve(RequestsClient),
+            **busy_curve(self.get_many, "session.get(url).json()"),
         }
 
     def _get_one(self, url: str) -> int:
         with self._session.get(url) as resp:
             return int(resp.json()["n"])
 
-    def _get_many(self, url: str, count: int) -> int:
+    def get_many(self, url: str, count: int) -> int:
         done = 0
         for _ in range(count):
             with self._session.get(url) as resp:

@@ -17,12 +17,15 @@ from benchmarks.clients.base import (
     MIB,
     Client,
     Doing,
+    Getter,
     Job,
+    busy_curve,
     cold_start,
     is_tick,
     on_threads,
+    threads_curve,
 )
-from benchmarks.works import CHUNK_BYTES, CONCURRENCY, THREADS
+from benchmarks.works import CHUNK_BYTES, CONCURRENCY, IN_FLIGHT, THREADS
 
 
 class Content(Protocol):
@@ -61,6 +64,7 @@ class Module(Protocol):
 
     Session: Callable[..., Session]
     LoopThread: Callable[..., object]
+    TCPConnector: Callable[..., object]
 
     def get(self, url: str, /) -> Response: ...
 
@@ -69,32 +73,51 @@ async def _noop(resident: object) -> None:
     """Do nothing on the loop; ``resident`` is the core object that lives there."""
 
 
+class Shared:
+    """A session, seen by the threads that share it."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def get_many(self, url: str, count: int) -> int:
+        done = 0
+        for _ in range(count):
+            with self._session.get(url) as resp:
+                done += resp.json()["n"]
+        return done
+
+    def close(self) -> None:
+        self._session.close()
+
+
 class SyncclientClient:
     def __init__(self, module: Module, loop: str | None) -> None:
         self._module = module
         self._default_loop = loop != "asyncio"
-        if self._default_loop:
-            # What users get: uvloop, whose presence open_client has made sure of.
-            self._session = module.Session()
-        else:
-            self._session = module.Session(
-                loop_thread=module.LoopThread(loop_factory=asyncio.new_event_loop)
-            )
+        # What users get is uvloop, whose presence open_client has made sure of.
+        self._options = (
+            {}
+            if self._default_loop
+            else {"loop_thread": module.LoopThread(loop_factory=asyncio.new_event_loop)}
+        )
+        self._session = module.Session(**self._options)
         self._ws: WebSocket | None = None
 
     def works(self) -> Mapping[str, Doing]:
         works = {
             "get-1": Doing(
-                lambda job: self._get_many(job.small, job.count), "session.get(url).json()"
+                lambda job: self.get_many(job.small, job.count), "session.get(url).json()"
             ),
             "get-32": Doing(
-                lambda job: on_threads(self._get_many, job), f"one Session, {THREADS} threads"
+                lambda job: on_threads(self.get_many, job), f"one Session, {THREADS} threads"
             ),
         }
         if hasattr(self._session, "_portal"):
             works["crossing"] = Doing(self._cross, "session._portal.call(noop)")
         if hasattr(self._session, "map"):
             works["map-100"] = Doing(self._map, f"session.map(urls, concurrency={CONCURRENCY})")
+            for size in IN_FLIGHT:
+                works[f"scale-{size}"] = self._crowd(size)
         reader = getattr(self._module, "StreamReader", None)
         if hasattr(reader, "iter_chunked"):
             works["download"] = Doing(self._download, "content.iter_chunked(65536)")
@@ -112,14 +135,35 @@ class SyncclientClient:
             works["import"] = cold_start(
                 "import sys; import syncclient; syncclient.get(sys.argv[1]).json()"
             )
+        works.update(threads_curve(self._unlimited))
+        works.update(busy_curve(self.get_many, "session.get(url).json()"))
         return works
 
-    def _get_many(self, url: str, count: int) -> int:
-        done = 0
-        for _ in range(count):
-            with self._session.get(url) as resp:
-                done += resp.json()["n"]
-        return done
+    def _unlimited(self, size: int) -> Getter:
+        """Return a session of its own, without the limit of 100 connections."""
+        return Shared(
+            self._module.Session(connector=self._module.TCPConnector(limit=0), **self._options)
+        )
+
+    def _crowd(self, size: int) -> Doing:
+        """Return a work on a session of its own, whose connections are gone after the turn."""
+        opened: list[Session] = []
+
+        def run(job: Job) -> int:
+            if not opened:
+                connector = self._module.TCPConnector(limit=0)
+                opened.append(self._module.Session(connector=connector, **self._options))
+            urls = (job.held(size) for _ in range(job.count))
+            return sum(resp.json()["n"] for resp in opened[0].map(urls, concurrency=size))
+
+        def close() -> None:
+            while opened:
+                opened.pop().close()
+
+        return Doing(run, f"session.map(urls, concurrency={size:,})", close)
+
+    def get_many(self, url: str, count: int) -> int:
+        return Shared(self._session).get_many(url, count)
 
     def _map(self, job: Job) -> int:
         urls = (job.small for _ in range(job.count))

@@ -6,21 +6,31 @@ from collections.abc import Mapping
 
 import urllib3
 
-from benchmarks.clients.base import MIB, Client, Doing, Job, cold_start, map_on_threads, on_threads
+from benchmarks.clients.base import (
+    MIB,
+    Client,
+    Doing,
+    Job,
+    busy_curve,
+    cold_start,
+    map_on_threads,
+    on_threads,
+    threads_curve,
+)
 from benchmarks.works import CHUNK_BYTES, THREADS
 
 
 class Urllib3Client:
-    def __init__(self) -> None:
-        self._pool = urllib3.PoolManager(maxsize=THREADS)
+    def __init__(self, threads: int = THREADS) -> None:
+        self._pool = urllib3.PoolManager(maxsize=threads)
 
     def works(self) -> Mapping[str, Doing]:
         return {
             "get-1": Doing(
-                lambda job: self._get_many(job.small, job.count), 'pool.request("GET", url).json()'
+                lambda job: self.get_many(job.small, job.count), 'pool.request("GET", url).json()'
             ),
             "get-32": Doing(
-                lambda job: on_threads(self._get_many, job), "one PoolManager, 32 threads"
+                lambda job: on_threads(self.get_many, job), "one PoolManager, 32 threads"
             ),
             "map-100": Doing(
                 lambda job: map_on_threads(self._get_one, job), "ThreadPoolExecutor(32).map"
@@ -32,12 +42,14 @@ class Urllib3Client:
             "import": cold_start(
                 'import sys; import urllib3; urllib3.request("GET", sys.argv[1]).json()'
             ),
+            **threads_curve(Urllib3Client),
+            **busy_curve(self.get_many, 'pool.request("GET", url).json()'),
         }
 
     def _get_one(self, url: str) -> int:
         return int(self._pool.request("GET", url).json()["n"])
 
-    def _get_many(self, url: str, count: int) -> int:
+    def get_many(self, url: str, count: int) -> int:
         done = 0
         for _ in range(count):
             done += self._pool.request("GET", url).json()["n"]

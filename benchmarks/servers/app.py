@@ -5,14 +5,19 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import aiohttp
 from aiohttp import web
 
+from benchmarks.descriptors import raise_descriptor_limit
 from benchmarks.servers.process import run, serve_until_stdin_ends
 from benchmarks.servers.routes import (
     BLOCK,
     BURST_TEXT,
     BYTES_PATH,
+    HELD_PATH,
+    HOLD_PATH,
     JSON_BODY,
     JSON_PATH,
     UPLOAD_PATH,
@@ -25,6 +30,29 @@ IDLE_SECONDS = 3600.0
 
 async def send_json(request: web.Request) -> web.Response:
     return web.Response(body=JSON_BODY, content_type="application/json")
+
+
+#: The requests that wait for ``/hold``.
+_held: list[asyncio.Future[None]] = []
+
+
+async def hold(request: web.Request) -> web.Response:
+    mine: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    _held.append(mine)
+    if len(_held) >= int(request.match_info["wanted"]):
+        for each in _held:
+            each.set_result(None)
+        _held.clear()
+    try:
+        await mine
+    finally:
+        if mine in _held:
+            _held.remove(mine)
+    return await send_json(request)
+
+
+async def send_held(request: web.Request) -> web.Response:
+    return web.json_response({"n": len(_held)})
 
 
 async def send_bytes(request: web.Request) -> web.StreamResponse:
@@ -61,14 +89,17 @@ async def websocket(request: web.Request) -> web.WebSocketResponse:
 
 
 async def main() -> None:
+    raise_descriptor_limit()
     app = web.Application()
     app.router.add_get(JSON_PATH, send_json)
+    app.router.add_get(HOLD_PATH + "{wanted}", hold)
+    app.router.add_get(HELD_PATH, send_held)
     app.router.add_get(BYTES_PATH + "{size}", send_bytes)
     app.router.add_post(UPLOAD_PATH, take_upload)
     app.router.add_get(WS_PATH, websocket)
     runner = web.AppRunner(app, access_log=None, keepalive_timeout=IDLE_SECONDS)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0, backlog=1024).start()
+    await web.TCPSite(runner, "127.0.0.1", 0, backlog=4096).start()
     await serve_until_stdin_ends(f"aiohttp.web {aiohttp.__version__}", runner.addresses[0][1])
     await runner.cleanup()
 

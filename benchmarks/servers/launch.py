@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Protocol
 
 from benchmarks.child_process import ChildError, ChildProcess
-from benchmarks.servers.routes import JSON_BODY, JSON_PATH
+from benchmarks.servers.routes import BLOCK, BYTES_PATH, JSON_BODY, JSON_PATH
+from benchmarks.works import BUSY
 
 START_SECONDS = 20.0
 
@@ -24,8 +25,12 @@ class Server(Protocol):
     @property
     def software(self) -> str: ...
     @property
-    def small_only(self) -> bool:
-        """Whether it answers only the small JSON GET."""
+    def works(self) -> frozenset[str] | None:
+        """The works it can serve; None for all of them."""
+        ...
+
+    def prepare(self, size: int) -> None:
+        """Have a body of ``size`` bytes ready. Raises ChildError if there is no room for it."""
         ...
 
     def cpu_seconds(self) -> float | None: ...
@@ -35,7 +40,7 @@ class Server(Protocol):
 class PythonServer:
     """``raw`` or ``app``: one of the modules beside this one, answering every route."""
 
-    small_only = False
+    works: frozenset[str] | None = None
 
     def __init__(self, module: str) -> None:
         self._child = ChildProcess(
@@ -48,6 +53,9 @@ class PythonServer:
             raise
         self.url = f"http://127.0.0.1:{hello['port']}"
         self.software = str(hello["software"])
+
+    def prepare(self, size: int) -> None:
+        """Nothing to do: bodies are made while they are sent."""
 
     def cpu_seconds(self) -> float | None:
         return self._child.cpu_seconds()
@@ -75,15 +83,19 @@ http {{
     server {{
         listen 127.0.0.1:{port} backlog=1024;
         location = {path} {{ return 200 '{body}'; }}
+        location {bytes} {{ root {folder}; sendfile on; tcp_nopush on; }}
     }}
 }}
 """
 
 
 class NginxServer:
-    """nginx from the search path, one process, for the small JSON GET."""
+    """nginx from the search path, one process: the small JSON GET, and bodies out of files."""
 
-    small_only = True
+    works: frozenset[str] | None = frozenset(
+        {"get-1", "get-32", "map-100", "oneshot", "import", "download", "lines"}
+        | {f"busy-{count}" for count in BUSY}
+    )
 
     def __init__(self) -> None:
         program = shutil.which("nginx")
@@ -96,9 +108,17 @@ class NginxServer:
             port: int = probe.getsockname()[1]
         config = folder / "nginx.conf"
         config.write_text(
-            _NGINX_CONFIG.format(folder=folder, port=port, path=JSON_PATH, body=JSON_BODY.decode()),
+            _NGINX_CONFIG.format(
+                folder=folder,
+                port=port,
+                path=JSON_PATH,
+                body=JSON_BODY.decode(),
+                bytes=BYTES_PATH,
+            ),
             encoding="utf-8",
         )
+        self._bodies = folder / BYTES_PATH.strip("/")
+        self._bodies.mkdir()
         version = subprocess.run([program, "-v"], capture_output=True, text=True, check=True).stderr
         self.software = version.rpartition(" ")[2].strip()
         self._child = ChildProcess("nginx", [program, "-p", str(folder), "-c", str(config)])
@@ -121,6 +141,19 @@ class NginxServer:
                 return
         raise ChildError("nginx does not listen")
 
+    def prepare(self, size: int) -> None:
+        """Write the file, once."""
+        path = self._bodies / str(size)
+        if path.exists():
+            return
+        try:
+            with path.open("wb") as body:
+                for _ in range(size // len(BLOCK)):
+                    body.write(BLOCK)
+                body.write(BLOCK[: size % len(BLOCK)])
+        except OSError as exc:
+            raise ChildError(f"no room for a file of {size} bytes: {exc}") from exc
+
     def cpu_seconds(self) -> float | None:
         return self._child.cpu_seconds()
 
@@ -130,9 +163,12 @@ class NginxServer:
         self._folder.cleanup()
 
 
-SERVERS = ("raw", "app", "nginx")
+SERVERS = ("auto", "raw", "app", "nginx")
+"""What ``start_server`` knows; ``auto`` is nginx where it is installed, else raw."""
 
 
 def start_server(kind: str) -> Server:
     """Start one of ``SERVERS`` and wait until it listens. Raises ChildError if it does not."""
+    if kind == "auto":
+        kind = "raw" if shutil.which("nginx") is None else "nginx"
     return NginxServer() if kind == "nginx" else PythonServer(kind)

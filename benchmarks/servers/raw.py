@@ -12,11 +12,14 @@ import base64
 import hashlib
 from email.utils import formatdate
 
+from benchmarks.descriptors import raise_descriptor_limit
 from benchmarks.servers.process import serve_until_stdin_ends
 from benchmarks.servers.routes import (
     BLOCK,
     BURST_TEXT,
     BYTES_PATH,
+    HELD_PATH,
+    HOLD_PATH,
     JSON_BODY,
     JSON_PATH,
     UPLOAD_PATH,
@@ -42,6 +45,7 @@ def _reply(body: bytes, *, length: int | None = None) -> bytes:
 
 
 _JSON_REPLY = _reply(JSON_BODY)
+_HOLD_START = f"GET {HOLD_PATH}".encode()
 _NOT_FOUND = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
 
 
@@ -54,6 +58,20 @@ def _text_frame(payload: bytes) -> bytes:
 
 _BURST_FRAME = _text_frame(BURST_TEXT.encode())
 _BURST_BLOCK = _BURST_FRAME * _BURST_BLOCK_FRAMES
+
+
+#: Transports of the requests that wait for ``/hold``.
+_held: set[asyncio.Transport] = set()
+
+
+def _hold(transport: asyncio.Transport, wanted: int) -> None:
+    _held.add(transport)
+    if len(_held) >= wanted:
+        # Cleared first: a reply may bring the next request at once.
+        ready = list(_held)
+        _held.clear()
+        for each in ready:
+            each.write(_JSON_REPLY)
 
 
 class RawProtocol(asyncio.Protocol):
@@ -74,6 +92,7 @@ class RawProtocol(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._sending = None
+        _held.discard(self._transport)
 
     def pause_writing(self) -> None:
         self._paused = True
@@ -93,6 +112,8 @@ class RawProtocol(asyncio.Protocol):
             self._held = self._take_frames(data)
         elif data.startswith(_JSON_START) and data.endswith(b"\r\n\r\n"):
             self._transport.write(_JSON_REPLY)
+        elif data.startswith(_HOLD_START) and data.endswith(b"\r\n\r\n"):
+            _hold(self._transport, int(data[len(_HOLD_START) : data.index(b" HTTP")]))
         else:
             self._take_head(data)
 
@@ -109,6 +130,10 @@ class RawProtocol(asyncio.Protocol):
         }
         if path == JSON_PATH:
             self._transport.write(_JSON_REPLY)
+        elif path.startswith(HOLD_PATH):
+            _hold(self._transport, int(path[len(HOLD_PATH) :]))
+        elif path == HELD_PATH:
+            self._transport.write(_reply(b'{"n": %d}' % len(_held)))
         elif path.startswith(BYTES_PATH):
             size = int(path[len(BYTES_PATH) :])
             self._transport.write(_reply(b"", length=size))
@@ -219,8 +244,9 @@ class _Upload:
 
 
 async def main() -> None:
+    raise_descriptor_limit()
     server = await asyncio.get_running_loop().create_server(
-        RawProtocol, "127.0.0.1", 0, backlog=1024
+        RawProtocol, "127.0.0.1", 0, backlog=4096
     )
     await serve_until_stdin_ends("raw asyncio protocol", server.sockets[0].getsockname()[1])
 

@@ -12,6 +12,12 @@ JSON_PATH = "/json"
 BYTES_PATH = "/bytes/"
 """``/bytes/N``: N bytes of text in lines of ``LINE_BYTES``, with a Content-Length."""
 
+HOLD_PATH = "/hold/"
+"""``/hold/N``: the small reply, once N requests wait for it: the proof that N are in flight."""
+
+HELD_PATH = "/held"
+"""``{"n": how many requests wait}``."""
+
 UPLOAD_PATH = "/upload"
 """Takes a body, answers ``{"n": its length}``."""
 

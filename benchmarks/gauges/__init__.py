@@ -1,0 +1,135 @@
+"""Figures that are no times: memory, crossings, instructions, and what an import is made of.
+
+Each gauge is a module here, run as ``python -m benchmarks.gauges.NAME URL [--quick]`` in a process
+of its own. It prints one line of JSON: a list of its readings, or why it cannot read.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+from typing import TypedDict
+
+from benchmarks.child_process import environment
+
+READ_SECONDS = 900.0
+
+
+class Read(TypedDict):
+    """What a gauge's process says of one thing it read."""
+
+    what: str
+    value: float
+
+
+@dataclass(frozen=True)
+class Gauge:
+    """A gauge's name, which is its module's, and what its readings mean."""
+
+    name: str
+    title: str
+    unit: str
+    rounds: int
+    goals: Mapping[str, float] = field(default_factory=dict)
+    """The most that a reading may be, by its name."""
+
+
+SESSION_ABOVE = "idle Session above the engine's"
+CALL_ABOVE = "blocked call above its thread and the engine's request"
+
+GAUGES: tuple[Gauge, ...] = (
+    Gauge(
+        "memory",
+        "memory of what waits",
+        "KiB",
+        rounds=3,
+        goals={
+            f"{what} ({how})": limit
+            for what, limit in ((SESSION_ABOVE, 100.0), (CALL_ABOVE, 20.0))
+            for how in ("allocated by Python", "resident")
+        },
+    ),
+    Gauge("crossings", "trips to the loop thread and back", "crossings", rounds=1),
+    Gauge("instructions", "instructions, counted by valgrind's callgrind", "1,000", rounds=1),
+    Gauge("profile", "samples of a download, by function", "%", rounds=1),
+    Gauge("imports", "what an import costs, quickest of several", "ms", rounds=1),
+)
+
+
+@dataclass
+class Reading:
+    """One thing that was read, once in each round."""
+
+    what: str
+    values: list[float]
+    within: float | None
+
+    @property
+    def value(self) -> float:
+        return median(self.values)
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the goal is met; None without a goal."""
+        return None if self.within is None else self.value <= self.within
+
+
+@dataclass
+class GaugeResult:
+    """All readings of a gauge, or the reason why there are none."""
+
+    gauge: Gauge
+    readings: list[Reading]
+    absent: str | None = None
+
+
+class Unreadable(Exception):
+    """A gauge cannot read here, and says why."""
+
+
+def take(gauge: Gauge, url: str, *, quick: bool) -> GaugeResult:
+    """Read a gauge as often as it asks for. Blocks, 15 minutes a round at most."""
+    values: dict[str, list[float]] = {}
+    try:
+        for _ in range(1 if quick else gauge.rounds):
+            for read in _read(gauge, url, quick=quick):
+                values.setdefault(read["what"], []).append(read["value"])
+    except Unreadable as exc:
+        return GaugeResult(gauge, [], str(exc))
+    return GaugeResult(
+        gauge, [Reading(what, found, gauge.goals.get(what)) for what, found in values.items()]
+    )
+
+
+def _read(gauge: Gauge, url: str, *, quick: bool) -> Sequence[Read]:
+    command = [sys.executable, "-m", f"benchmarks.gauges.{gauge.name}", url]
+    try:
+        done = subprocess.run(
+            command + ["--quick"] * quick,
+            stdout=subprocess.PIPE,
+            check=True,
+            text=True,
+            env=environment(),
+            timeout=READ_SECONDS,
+        )
+    except (OSError, subprocess.SubprocessError) as exc:
+        raise Unreadable(str(exc)) from None
+    said: Sequence[Read] | str = json.loads(done.stdout)
+    if isinstance(said, str):
+        raise Unreadable(said)
+    return said
+
+
+def main(read: Callable[[str, bool], Mapping[str, float]]) -> None:
+    """Be the process of a gauge: ``read(url, quick)``, and say what it returned."""
+    url, quick = sys.argv[1], "--quick" in sys.argv
+    said: Sequence[Read] | str
+    try:
+        said = [{"what": what, "value": value} for what, value in read(url, quick).items()]
+    except (Unreadable, ModuleNotFoundError) as exc:
+        said = str(exc)
+    print(json.dumps(said))
