@@ -11,6 +11,8 @@ from ._async.bearer import AsyncBearerAuth, checked_token, getting
 from ._async.carried import CarriedError
 from ._async.per_loop import PerLoop
 from ._call import in_caller
+from ._deadline import activity
+from ._future import Relay
 
 if TYPE_CHECKING:
     from ._types import StrOrURL
@@ -70,7 +72,18 @@ class BearerAuth(AsyncBearerAuth):
         rounds = self._rounds.here()
         if not rounds:
             rounds.append(_Round())
-        current, me = rounds[0], object()
+        current = rounds[0]
+        if current.needs_another():
+            try:
+                await self._take_part(current)
+            finally:
+                if current.over.is_set() and rounds == [current]:
+                    rounds.clear()
+        await current.over.wait()
+        return current.token
+
+    async def _take_part(self, current: _Round) -> None:
+        me = object()
         try:
             try:
                 got = await in_caller(current.claim, me, self._call)
@@ -79,12 +92,7 @@ class BearerAuth(AsyncBearerAuth):
             if got is not None:
                 self._token = current.token = checked_token(*got)
         finally:
-            if current.ends_with(me):
-                current.over.set()
-                if rounds == [current]:
-                    rounds.clear()
-        await current.over.wait()
-        return current.token
+            current.leave(me)
 
     def _call(self) -> str:
         assert self._get_here is not None
@@ -105,18 +113,31 @@ class _Round:
     def __init__(self) -> None:
         #: Who has come; the first one gets it. Only appended to, which is atomic.
         self._claims: list[object] = []
+        self._sure = False
         self.token: str | None = None
         self.over = asyncio.Event()
 
+    # -- the loop thread -------------------------------------------------------------
+
+    def needs_another(self) -> bool:
+        """Tell whether the running request is to have its caller come as well.
+
+        Not once somebody is sure to come: some callers are threads that are started for it.
+        """
+        if self._sure or self._claims:
+            return False
+        self._sure = not isinstance(activity.get(), Relay)
+        return True
+
+    def leave(self, who: object) -> None:
+        """End the round, unless another caller than that of ``who`` is getting the token."""
+        self._claims.append(self)  # from here on nobody else can
+        if self._claims[0] in (who, self):
+            self.over.set()
+
+    # -- a caller's thread -----------------------------------------------------------
+
     def claim(self, who: object, get: Callable[[], str]) -> tuple[str] | None:
-        """Get the token, unless another caller does; then None. In a caller's thread."""
+        """Get the token, unless another caller does; then None."""
         self._claims.append(who)
         return (get(),) if self._claims[0] is who else None
-
-    def ends_with(self, who: object) -> bool:
-        """Tell whether the round is over when ``who`` goes: nobody else has claimed it.
-
-        Nobody can then any more. Loop thread only.
-        """
-        self._claims.append(self)
-        return self._claims[0] in (who, self)

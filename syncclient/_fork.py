@@ -38,8 +38,9 @@ def _at_exit() -> None:
     try:
         complain_at_exit()
     finally:
-        # Who presses Ctrl-C now wants to leave, which is what is being done anyway.
-        with contextlib.suppress(KeyboardInterrupt):
+        # Who presses Ctrl-C now, or has SIGTERM call sys.exit, wants to leave: which is what is
+        # being done anyway. Python would print a traceback.
+        with contextlib.suppress(KeyboardInterrupt, SystemExit):
             until = time.monotonic() + EXIT_LIMIT
             runs = [loop_thread.begin_shutdown(reason) for loop_thread in every_loop_thread()]
             for run in runs:

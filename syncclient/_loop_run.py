@@ -76,7 +76,7 @@ class LoopRun:
         #: The process the thread lives in: a forked child has the object, not the thread.
         self.pid: int = os.getpid()
         self.ident: int = 0
-        #: Set when the loop takes no more calls. Written by the loop thread.
+        #: Set when the loop takes no more calls, if it ever did.
         self.ended: bool = False
         #: Set when the interpreter exits. The callers still waiting are daemon threads
         #: then; woken with an error, each would print a traceback before it dies.
@@ -87,8 +87,6 @@ class LoopRun:
         self.sleepers: set[int] = set()
         #: Who has a lease. Guarded by ``LoopThread``'s lock.
         self.tenants: set[Tenant] = set()
-        #: Trips to the loop and back since the thread started. Counted on the loop thread.
-        self.crossings: int = 0
         self.loop: asyncio.AbstractEventLoop
         self._inbox: Inbox
         self._stopped_early = False
@@ -126,10 +124,9 @@ class LoopRun:
 
     def usable(self) -> bool:
         """Tell whether calls can be made: the thread lives, in this process, and will answer."""
-        return self._lives() and not (self.exiting and self.after_exit())
-
-    def _lives(self) -> bool:
-        return not self.ended and self.pid == os.getpid()
+        if self.ended or self.pid != os.getpid():
+            return False
+        return not (self.exiting and self.after_exit())
 
     def on_loop_thread(self) -> bool:
         """Tell whether the caller is the loop thread itself."""
@@ -170,7 +167,7 @@ class LoopRun:
 
         Takes no lock and does not log: finalisers and signal handlers may call it.
         """
-        if not self._lives():
+        if self.ended or self.pid != os.getpid():
             return False
         try:
             self._inbox.put(None, function, args)

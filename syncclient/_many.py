@@ -217,6 +217,8 @@ class ResponseIterator(Closing, Iterator[R], Generic[R]):
             if self._return_exceptions and isinstance(exc, Exception):
                 return cast(R, exc)
             self.close()
+            if isinstance(exc, StopIteration):  # of the user's code: this is not the end
+                raise RuntimeError("a request of this map raised StopIteration") from exc
             raise
         finally:
             del outcome  # an error's traceback holds this frame
@@ -345,6 +347,11 @@ def check_requests(requests: Iterable[RequestLike], options: RequestOptions) -> 
         raise TypeError(
             f"requests must be an iterable of requests, not one {type(requests).__name__}: "
             "write [request]"
+        )
+    if not isinstance(requests, Iterable):
+        raise TypeError(
+            f"requests must be an iterable of requests, such as a list, not "
+            f"{type(requests).__name__}"
         )
     data = options.get("data")
     if isinstance(data, Iterator) or callable(getattr(data, "read", None)):

@@ -59,8 +59,9 @@ class ReadAhead:
     waits for the next byte. That is one waking in each direction for each batch, and batches
     grow until the loop need not wait for them.
 
-    No lock guards the fields: each is written by one thread, and ``Waiter`` says why
-    neither side misses the other.
+    No lock guards the fields: each is written by one side, ``_stopped`` by either, and all by
+    the reading side in a rewinding, while the loop waits for it. ``Waiter`` says why neither
+    side misses the other.
     """
 
     detached = False

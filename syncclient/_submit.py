@@ -8,6 +8,7 @@ from ._call import in_caller
 from ._future import CallFuture
 from ._lease import Remote
 from ._models import Reply
+from ._payload import NO_BODY
 from ._portal import Portal
 from ._request import Prepared
 from ._response import CharsetResolver, Response, check_status
@@ -18,7 +19,8 @@ class Submitted:
     """One submitted request: what becomes of its body, and of its response."""
 
     def __init__(self, prepared: Prepared, resolve_charset: CharsetResolver) -> None:
-        self._body = prepared.body
+        # No longer than it is of use: the future, which may be kept, has this.
+        self._body = prepared.body if prepared.body.lends else NO_BODY
         self._rule = prepared.raise_for_status
         self._resolve_charset = resolve_charset
         self._submitted_at = call_site()
@@ -26,7 +28,7 @@ class Submitted:
     @property
     def lends(self) -> bool:
         """Whether the body has something of the caller's in it."""
-        return bool(self._body._lent)
+        return self._body.lends
 
     async def finish(self, reply: Reply, remote: Remote[Exchange] | None) -> Response:
         """Return the Response, once its status has been looked at."""
@@ -39,7 +41,8 @@ class Submitted:
 
     def give_back(self, error: BaseException | None) -> None:
         """Give the body back."""
-        self._body.end(error)
+        body, self._body = self._body, NO_BODY
+        body.end(error)
 
     def discard(self, result: Response) -> None:
         """Close the response, since nobody has it."""

@@ -171,7 +171,9 @@ class Verbs(Settings):
             method: of the requests that have none of their own.
             concurrency: how many requests are in flight at a time. The connector has a
                 limit of its own: for more than 100 make it
-                ``TCPConnector(limit=concurrency)``.
+                ``TCPConnector(limit=concurrency)``. A request whose generator waits for
+                this thread holds its connection meanwhile: for requests that the loop's
+                body makes itself, let the limit be higher than ``concurrency``.
             ordered: whether responses come in the order of the requests, or as they end.
             return_exceptions: whether an error is yielded in its place instead of raised,
                 and the rest goes on.

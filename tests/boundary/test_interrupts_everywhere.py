@@ -266,6 +266,14 @@ def at_rest(portal: Portal[Resident], opened: set[Pipe]) -> bool:
     return portal.call(look)
 
 
+@pytest.fixture(autouse=True)
+def small_heap() -> Iterator[None]:
+    """Keep what other tests have left out of the collections, hundreds of which are made here."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 @pytest.mark.parametrize("interrupt_at", STEPS)
 @pytest.mark.parametrize("operation", _OPERATIONS, ids=lambda operation: operation.__name__)
 def test_an_interrupt_anywhere_leaves_nothing_behind(

@@ -112,6 +112,41 @@ def test_everything_is_pending(run_child: RunChild, app: AppServer, end: str, st
         assert child.stderr == ("said\n" if "said" in end else "")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="sends POSIX signals")
+def test_a_hung_look_up_of_the_system(run_child: RunChild, app: AppServer) -> None:
+    """Ctrl-C ends the wait for getaddrinfo() at once; a look-up that hangs holds up no exit."""
+    code = """
+import socket
+
+asked = threading.Semaphore(0)
+sent = []
+
+def hang(*args, **options):
+    asked.release()
+    threading.Event().wait()
+
+def interrupt():
+    asked.acquire()
+    sent.append(time.monotonic())
+    os.kill(os.getpid(), signal.SIGINT)
+
+socket.getaddrinfo = hang
+session = syncclient.Session()
+threading.Thread(target=interrupt).start()
+try:
+    session.get("http://hung.test/")
+except KeyboardInterrupt:
+    late = time.monotonic() - sent[0]
+    print("in time" if late < 1 else f"after {late} s")
+threading.Thread(target=session.get, args=("http://as-well.test/",), daemon=True).start()
+asked.acquire(timeout=10)
+leave()
+"""
+    child = exits(run_child, app, code, AT_MOST)
+    assert child.stdout.splitlines()[:-1] == ["in time"]
+    assert (child.stderr, child.status) == ("", 0)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "task",
@@ -350,12 +385,15 @@ leave()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends POSIX signals")
+@pytest.mark.parametrize("signal", ["SIGINT", "SIGTERM"])
 @pytest.mark.parametrize("times", [1, 2])
-def test_ctrl_c_while_the_interpreter_exits(
-    run_child: RunChild, app: AppServer, times: int
+def test_a_signal_while_the_interpreter_exits(
+    run_child: RunChild, app: AppServer, times: int, signal: str
 ) -> None:
-    """It ends the wait for what is still open, and prints nothing."""
+    """Ctrl-C, or SIGTERM whose handler leaves, ends the wait for what is open; silently."""
     code = f"""
+signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(5))
+
 async def stubborn(request, handler):
     began.set()
     for number in range(1000):
@@ -364,7 +402,7 @@ async def stubborn(request, handler):
         except asyncio.CancelledError:
             for _ in range({times}):
                 leave()
-                os.kill(os.getpid(), signal.SIGINT)
+                os.kill(os.getpid(), signal.{signal})
 
 began = threading.Event()
 session = syncclient.Session(middlewares=[stubborn])

@@ -32,6 +32,13 @@ EACH = 7
 AT_ONCE = 1.0
 
 
+@pytest.fixture(autouse=True)
+def silence(capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
+    """Fail a test in which anything is printed."""
+    yield
+    assert capfd.readouterr() == ("", "")
+
+
 class Blocked:
     """Threads that are blocked in every place of one session, and what becomes of them."""
 
@@ -92,9 +99,7 @@ def test_close_wakes_a_hundred_threads() -> None:
 
 
 @pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt])
-def test_the_end_of_the_loop_wakes_every_thread(
-    error: type[BaseException], capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_the_end_of_the_loop_wakes_every_thread(error: type[BaseException]) -> None:
     """A callback of a user's raises SystemExit on the loop: they get LoopThreadError.
 
     Nothing is printed, and the next use starts a new loop thread.
@@ -120,7 +125,6 @@ def test_the_end_of_the_loop_wakes_every_thread(
         assert last < AT_ONCE
         with pytest.raises(syncclient.ClientConnectorError):
             blocked.session.get("http://127.0.0.1:1/")
-    assert capfd.readouterr() == ("", "")
 
 
 def stalling(conn: RawConnection) -> None:

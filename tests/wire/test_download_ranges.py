@@ -262,7 +262,8 @@ def test_blocking_middlewares_see_every_range(raw_server: StartRawServer, tmp_pa
     def signed(request: MiddlewareRequest, handler: HandlerType) -> Response:
         threads.append(threading.get_ident())
         if request.url.path == "/":
-            request.headers["X-Token"] = session.get(request.url / "token").headers["ETag"]
+            with signing.get(request.url / "token") as token:
+                request.headers["X-Token"] = token.headers["ETag"]
         return handler(request)
 
     def refuse_the_last(request: MiddlewareRequest, handler: HandlerType) -> Response:
@@ -272,13 +273,13 @@ def test_blocking_middlewares_see_every_range(raw_server: StartRawServer, tmp_pa
 
     server = Server()
     wire = raw_server(server.script)
-    with Session(middlewares=[signed]) as session:
-        target = session.download(wire.url, tmp_path / "x", connections=4)
+    with Session(middlewares=[signed]) as signing:
+        target = signing.download(wire.url, tmp_path / "x", connections=4)
         assert target.read_bytes() == BODY
         assert server.asked.count("") == 10
         assert threads == [threading.get_ident()] * 20
         with pytest.raises(LookupError, match="the last range"):
-            session.download(wire.url, tmp_path / "y", connections=4, middlewares=[refuse_the_last])
+            signing.download(wire.url, tmp_path / "y", connections=4, middlewares=[refuse_the_last])
     assert not (tmp_path / "y").exists()
 
 

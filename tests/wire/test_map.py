@@ -140,6 +140,13 @@ def test_one_request_in_place_of_many_is_refused(session: Session, one: Any) -> 
         session.map(one)
 
 
+@pytest.mark.parametrize("wrong", [5, None])
+def test_what_is_no_iterable_is_refused_by_name(session: Session, wrong: Any) -> None:
+    """As the argument that it is."""
+    with pytest.raises(TypeError, match=f"requests must be .* not {type(wrong).__name__}"):
+        session.map(wrong)
+
+
 @pytest.mark.parametrize("wrong", [{"concurrency": 0}, {"concurrency": 1.5}, {"data": iter(b"")}])
 def test_wrong_arguments_are_refused_at_once(session: Session, wrong: dict[str, Any]) -> None:
     """map() itself raises, and not the first step of the iteration."""
@@ -218,6 +225,19 @@ def test_a_function_for_raise_for_status_runs_here(session: Session) -> None:
 
     list(session.map(["/get", "/status/404"], raise_for_status=check))
     assert seen == [(200, threading.get_ident()), (404, threading.get_ident())]
+
+
+def test_a_stop_iteration_is_an_error(session: Session) -> None:
+    """Code of the user's that raises it, by a careless next(), does not end the iteration."""
+
+    def careless(response: Response) -> None:
+        next(iter(()))
+
+    with pytest.raises(RuntimeError, match="StopIteration") as caught:
+        list(session.map(["/get", "/get"], raise_for_status=careless))
+    assert isinstance(caught.value.__cause__, StopIteration)
+    results = list(session.map(["/get"] * 2, raise_for_status=careless, return_exceptions=True))
+    assert [type(result) for result in results] == [StopIteration] * 2
 
 
 # Pulling.

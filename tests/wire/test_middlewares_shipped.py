@@ -169,7 +169,7 @@ def test_a_map_whose_caller_is_away_holds_up_no_token(
     such as the same thread in a request of its own."""
     monkeypatch.setattr("syncclient._many._PULL_TIME", WITHIN)
     wire = raw_server(tokens)
-    seen = []
+    seen: list[int] = []
 
     def urls() -> Iterator[str]:
         yield wire.url
@@ -178,9 +178,10 @@ def test_a_map_whose_caller_is_away_holds_up_no_token(
         seen.append(status(session.get(wire.url, timeout=WITHIN)))
         yield wire.url
 
-    with Session(middlewares=[BearerAuth(lambda: session.post(f"{wire.url}/token").text())]) as (
-        session
-    ):
+    def get_token() -> str:
+        return session.post(f"{wire.url}/token").text()
+
+    with Session(middlewares=[BearerAuth(get_token)]) as session:
         assert [status(response) for response in session.map(urls())] == [200, 200]
     assert seen == [200]
     assert tokens.given == 1
@@ -198,9 +199,10 @@ def test_a_request_that_is_given_up_holds_up_no_token(
         session.get(wire.url, headers={"Authorization": "Bearer t0"}).read()
         raise LookupError
 
-    with Session(middlewares=[BearerAuth(lambda: session.post(f"{wire.url}/token").text())]) as (
-        session
-    ):
+    def get_token() -> str:
+        return session.post(f"{wire.url}/token").text()
+
+    with Session(middlewares=[BearerAuth(get_token)]) as session:
         with pytest.raises(LookupError):
             next(session.map(urls()))
         assert status(session.get(wire.url, timeout=WITHIN)) == 200

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextvars
+import gc
 import io
 import os
 import shutil
 import socket
 import threading
+import time
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import Future
 
@@ -269,6 +272,24 @@ def test_a_file_stands_behind_the_bytes_sent(session: Session) -> None:
     assert ["Content-Length", "300000"] in echo["headers"]
     assert file.tell() == 300_000
     assert not file.closed
+
+
+def test_a_future_keeps_no_body(session: Session) -> None:
+    """Who keeps many futures, for their responses, does not keep all that was sent."""
+
+    class Source(io.BytesIO):
+        pass
+
+    source = Source(b"body")
+    gone = threading.Event()
+    weakref.finalize(source, gone.set)
+    future = session.submit("POST", "/anything", data=source)
+    del source
+    assert future.result(WITHIN).status == 200
+    give_up = time.monotonic() + WITHIN
+    while not gone.wait(0.05):  # the loop may still be letting go of it
+        gc.collect()
+        assert time.monotonic() < give_up
 
 
 def test_a_body_writer_is_written_while_it_is_sent(raw_server: StartRawServer) -> None:
