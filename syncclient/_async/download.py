@@ -150,10 +150,13 @@ class AsyncDownload:
             self._lost(exc)
             return
         end = known.total if self._ahead is None else self._stop
-        if end is not None and known.offset + len(data) > end:
+        if end is not None and known.offset + len(data) + len(self._inbox) > end:
             raise ClientPayloadError(f"the body goes on after the {end} bytes it was told to have")
         if data:
+            # All that one crossing brings, block by block: joining would copy it.
             self._add(data, feed)
+            while block := self._inbox.block():
+                self._add(block, feed)
         elif end is not None and known.offset != end:
             self._lost(ClientPayloadError(f"the body has {known.offset} bytes, not {end} as told"))
         else:

@@ -299,10 +299,10 @@ class Exchange:
 
 
 async def next_piece(exchange: Exchange | None, inbox: Inbox) -> bytes:
-    """Return what ``inbox`` holds, or else what ``exchange`` puts there next; b"" at the end."""
+    """Return the next block of ``inbox``, which ``exchange`` fills if need be; b"" at the end."""
     if not inbox and exchange is not None and not inbox.eof:
         await exchange.fill(inbox)
-    return inbox.cut(ALL)
+    return inbox.block()
 
 
 def _retrieve(closed: asyncio.Future[None]) -> None:

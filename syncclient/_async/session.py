@@ -96,7 +96,7 @@ class AsyncSession:
         self._retry = retry
         self._budgets: dict[Retry, Budget] = {}
         #: Whether aiohttp may itself make a second attempt on a dead kept-alive connection. Not
-        #: where a policy counts attempts, and not where a test does.
+        #: where a test counts them, nor with a policy that does.
         self._repeats = retry is None and not self._pool.in_process
         self.http._retry_connection = self._repeats
         self._open: set[Closable] = set()
@@ -143,7 +143,7 @@ class AsyncSession:
             budget = self._budgets.setdefault(policy, Budget(policy.budget))
         retrying = Retrying(policy, budget, progress, options.get("data"))
         # Each attempt has options of its own: they are changed on their way.
-        return retrying.run(lambda left: ask(progress.afresh(), left, dict(options)))
+        return retrying.run(lambda left: ask(progress.afresh(), left, {**options, "counted": True}))
 
     async def _request(
         self, progress: Progress, timeout: ClientTimeout, options: dict[str, Any]
@@ -165,8 +165,10 @@ class AsyncSession:
         body = options.get("data")
         body = body if isinstance(body, Body) else None
         fault = None
-        # Private, but what aiohttp's own test client switches off as well.
-        self.http._retry_connection = self._repeats and not stand_ins
+        # Private, but what aiohttp's own test client switches off as well. Looked at before
+        # the first wait of the request.
+        counted: bool = options.pop("counted", False)
+        self.http._retry_connection = self._repeats and not counted and not stand_ins
         request = self.http.request(method, url, timeout=timeout, **options)
         try:
             response = await (request if body is None else body.sent(request, progress))

@@ -217,6 +217,11 @@ def test_the_engine_does_not_repeat_by_itself(raw_server: StartRawServer) -> Non
         with pytest.raises(syncclient.ServerDisconnectedError):
             session.get(wire.url, retry=None)
     assert len(wire.requests) == 4
+    wire = raw_server(answer_once)
+    with Session() as session:
+        session.get(wire.url).read()
+        response = session.get(wire.url, retry=QUICK)
+        assert [a.error for a in response.attempts] == ["ServerDisconnectedError", ""]
 
 
 # Methods and bodies.
