@@ -51,6 +51,8 @@ class AiohttpClient:
             "download": self._doing(self._download, "content.iter_chunked(65536)"),
             "lines": self._doing(self._lines, "async for line in content"),
             "upload": self._doing(self._upload, "post(data=async generator)"),
+            "file-down": self._doing(self._save, "iter_chunked(65536), file.write"),
+            "file-up": self._doing(self._send, "post(data=file)"),
             "ws-echo": self._doing(self._echo, "send_str, receive_str"),
             "ws-burst": self._doing(self._burst, "receive_str"),
         }
@@ -132,6 +134,18 @@ class AiohttpClient:
             async for _line in resp.content:
                 done += 1
         return done
+
+    async def _save(self, job: Job) -> int:
+        async with self._session.get(job.megabytes) as resp:
+            with job.target.open("wb") as file:
+                async for chunk in resp.content.iter_chunked(CHUNK_BYTES):
+                    file.write(chunk)
+        return job.saved()
+
+    async def _send(self, job: Job) -> int:
+        with job.source.open("rb") as file:
+            async with self._session.post(job.upload, data=file) as resp:
+                return int((await resp.json())["n"]) // MIB
 
     async def _upload(self, job: Job) -> int:
         async def blocks() -> AsyncIterator[bytes]:

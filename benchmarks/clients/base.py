@@ -5,14 +5,18 @@ Standard library only: some run in environments of their own.
 
 from __future__ import annotations
 
+import atexit
+import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Protocol
 
 from benchmarks.servers.routes import (
@@ -70,6 +74,23 @@ class Job:
         for _ in range(self.count * MIB // CHUNK_BYTES):
             yield _BLOCK
 
+    @property
+    def target(self) -> Path:
+        """A file to save a body to."""
+        return _folder() / "target"
+
+    def saved(self) -> int:
+        """Return how many MiB were saved there."""
+        return self.target.stat().st_size // MIB
+
+    @property
+    def source(self) -> Path:
+        """A file of ``count`` MiB to upload."""
+        path = _folder() / f"source-{self.count}"
+        if not path.exists():
+            path.write_bytes(_BLOCK * (self.count * MIB // CHUNK_BYTES))
+        return path
+
     def shares(self, among: int = THREADS) -> list[int]:
         """Split ``count`` among the threads."""
         share, rest = divmod(self.count, among)
@@ -98,6 +119,13 @@ class Client(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+@cache
+def _folder() -> Path:
+    folder = tempfile.mkdtemp(prefix="benchmarks-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
 
 
 @cache

@@ -43,6 +43,8 @@ class HttpxClient:
             "download": Doing(self._download, "iter_bytes(65536)"),
             "lines": Doing(self._lines, "iter_lines(), which decodes to str"),
             "upload": Doing(self._upload, "post(content=generator)"),
+            "file-down": Doing(self._save, "iter_bytes(65536), file.write"),
+            "file-up": Doing(self._send, "post(content=file)"),
             "import": cold_start("import sys; import httpx; httpx.get(sys.argv[1]).json()"),
             **threads_curve(HttpxClient),
             **busy_curve(self.get_many, "client.get(url).json()"),
@@ -76,6 +78,16 @@ class HttpxClient:
 
     def _upload(self, job: Job) -> int:
         return int(self._client.post(job.upload, content=job.blocks()).json()["n"]) // MIB
+
+    def _save(self, job: Job) -> int:
+        with self._client.stream("GET", job.megabytes) as resp, job.target.open("wb") as file:
+            for chunk in resp.iter_bytes(CHUNK_BYTES):
+                file.write(chunk)
+        return job.saved()
+
+    def _send(self, job: Job) -> int:
+        with job.source.open("rb") as file:
+            return int(self._client.post(job.upload, content=file).json()["n"]) // MIB
 
     def close(self) -> None:
         self._client.close()

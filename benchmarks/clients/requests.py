@@ -41,6 +41,8 @@ class RequestsClient:
             "download": Doing(self._download, "iter_content(65536)"),
             "lines": Doing(lambda job: self._lines(job, ITER_CHUNK_SIZE), "iter_lines()"),
             "upload": Doing(self._upload, "post(data=generator)"),
+            "file-down": Doing(self._save, "iter_content(65536), file.write"),
+            "file-up": Doing(self._send, "post(data=file)"),
             "import": cold_start("import sys; import requests; requests.get(sys.argv[1]).json()"),
             **threads_curve(RequestsClient),
             **busy_curve(self.get_many, "session.get(url).json()"),
@@ -80,6 +82,16 @@ class RequestsClient:
 
     def _upload(self, job: Job) -> int:
         with self._session.post(job.upload, data=job.blocks()) as resp:
+            return int(resp.json()["n"]) // MIB
+
+    def _save(self, job: Job) -> int:
+        with self._session.get(job.megabytes, stream=True) as resp, job.target.open("wb") as file:
+            for chunk in resp.iter_content(CHUNK_BYTES):
+                file.write(chunk)
+        return job.saved()
+
+    def _send(self, job: Job) -> int:
+        with job.source.open("rb") as file, self._session.post(job.upload, data=file) as resp:
             return int(resp.json()["n"]) // MIB
 
     def close(self) -> None:

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from importlib import import_module
+from pathlib import Path
 from typing import Protocol, cast
 
 from benchmarks.clients.base import (
@@ -54,6 +55,7 @@ class Session(Protocol):
 
     def get(self, url: str, /) -> Response: ...
     def post(self, url: str, /, *, data: Iterable[bytes]) -> Response: ...
+    def download(self, url: str, path: Path, /) -> Path: ...
     def map(self, urls: Iterable[str], /, *, concurrency: int) -> Iterator[Response]: ...
     def ws_connect(self, url: str, /) -> WebSocket: ...
     def close(self) -> None: ...
@@ -126,6 +128,9 @@ class SyncclientClient:
         # Generators as bodies come with the payload pump, and BodyWriter with both.
         if hasattr(self._module, "BodyWriter"):
             works["upload"] = Doing(self._upload, "post(data=generator)")
+            works["file-up"] = Doing(self._send, "post(data=file)")
+        if hasattr(self._session, "download"):
+            works["file-down"] = Doing(self._save, "session.download(url, path)")
         if hasattr(self._session, "ws_connect"):
             works["ws-echo"] = Doing(self._echo, "send_str, receive_str")
             works["ws-burst"] = Doing(self._burst, "receive_str")
@@ -194,6 +199,14 @@ class SyncclientClient:
 
     def _upload(self, job: Job) -> int:
         with self._session.post(job.upload, data=job.blocks()) as resp:
+            return resp.json()["n"] // MIB
+
+    def _save(self, job: Job) -> int:
+        self._session.download(job.megabytes, job.target)
+        return job.saved()
+
+    def _send(self, job: Job) -> int:
+        with job.source.open("rb") as file, self._session.post(job.upload, data=file) as resp:
             return resp.json()["n"] // MIB
 
     def _websocket(self, job: Job) -> WebSocket:
