@@ -31,7 +31,7 @@ def run(name: str) -> None:
         with ExitStack() as stack:
 
             def raw_server(*scripts: Script) -> RawServer:
-                return stack.enter_context(RawServer(*scripts))  # noqa: B023  # called within
+                return stack.enter_context(RawServer(*scripts))
 
             fixtures = {
                 "raw_server": raw_server,

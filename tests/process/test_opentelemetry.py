@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import threading
 from collections.abc import Iterator
@@ -16,7 +17,9 @@ from tests.servers.process import AppServer
 from tests.servers.raw import RawConnection, StartRawServer
 
 pytest.importorskip("opentelemetry.sdk")
-pytest.importorskip("sentry_sdk")
+# Not imported here: it would import eventlet, which then warns of every fork of this process.
+if importlib.util.find_spec("sentry_sdk") is None:
+    pytest.skip("sentry_sdk is not installed", allow_module_level=True)
 
 from opentelemetry.instrumentation.aiohttp_client import (
     AioHttpClientInstrumentor,

@@ -127,6 +127,34 @@ def test_the_end_of_the_loop_wakes_every_thread(error: type[BaseException]) -> N
             blocked.session.get("http://127.0.0.1:1/")
 
 
+def test_an_exit_in_an_async_callback_is_its_callers(raw_server: StartRawServer) -> None:
+    """SystemExit in the task of a request goes to who made it; the loop and all others go on."""
+    bad = SystemExit("the user's")
+
+    async def leave(session: object, context: object, params: object) -> None:
+        raise bad
+
+    trace = syncclient.TraceConfig()
+    trace.on_request_start.append(leave)
+    server = raw_server(stalling)
+    with (
+        Session() as session,
+        Session(trace_configs=[trace]) as other,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        waiting = pool.submit(lambda: session.get(server.url).text())
+        conn = server.wait_until_connected(1)
+        conn.wait_until_stalled()
+        for _ in range(2):
+            with pytest.raises(SystemExit) as caught:
+                other.get(server.url)
+            assert caught.value is bad
+        conn.proceed()
+        conn.wait_until_stalled()
+        conn.proceed()
+        assert waiting.result(10) == "first last"
+
+
 def stalling(conn: RawConnection) -> None:
     """Stall before reading the body, and in the midst of the response."""
     request = conn.read_head()

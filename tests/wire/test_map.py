@@ -402,10 +402,11 @@ def test_leaving_closes_the_bodies(session: Session, raw_server: StartRawServer)
             yield bytes(1000)
 
     body, writer = blocks(), syncclient.BodyWriter()
-    asked: list[dict[str, Any]] = [{"url": "/get"}]
-    asked += [{"url": wire.url, "data": data} for data in (body, writer)]
+    asked: list[dict[str, Any]] = [{"url": wire.url, "data": data} for data in (body, writer)]
+    asked.append({"url": "/get"})
     with session.map(asked, ordered=False) as responses:
         next(responses)
+        wire.wait_until_connected(2)
     assert body.gi_frame is None  # type: ignore[attr-defined]  # an Iterator to its annotation
     with pytest.raises(syncclient.ClientError):
         writer.write(b"more")

@@ -116,7 +116,7 @@ def test_other_bodies_go_through_the_parser(session: Session, ways: list[bool], 
 
 
 def test_a_line_may_be_as_long_as_ever(raw_server: StartRawServer, ways: list[bool]) -> None:
-    """The bytes gathered ahead have no say in that limit."""
+    """The same limit as that of other bodies."""
     wire = raw_server(answering(b"a" * 600_000, b"\n" + b"b" * (SIZE - 600_001)))
     with Session() as session, session.get(wire.url) as response:
         wire.wait_until_connected().proceed(2)
