@@ -47,7 +47,10 @@ def interrupt(world: World, rng: random.Random) -> None:
     ident = victim.thread.ident
     assert ident is not None
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), ctypes.py_object(Interrupted))
-    victim.thread.join(HANG)
+    # Its operation and its wait for the interrupt have so long each.
+    victim.thread.join(2.5 * HANG)
+    if victim.thread.is_alive():
+        faulthandler.dump_traceback(all_threads=True)
     check(not victim.thread.is_alive(), "the interrupted thread hangs in", victim.what.__name__)
     if victim.error is not None:
         raise victim.error
