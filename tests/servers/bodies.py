@@ -7,6 +7,7 @@ import json
 import sys
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 
 import brotli
 from aiohttp import web
@@ -57,10 +58,11 @@ async def sized(request: web.Request) -> web.StreamResponse:
     else:
         response.content_length = length
     await response.prepare(request)
-    if request.method != "HEAD":
-        for chunk in pattern_chunks(length):
-            await response.write(chunk)
-    await response.write_eof()
+    with suppress(ConnectionResetError):  # a client that has read enough
+        if request.method != "HEAD":
+            for chunk in pattern_chunks(length):
+                await response.write(chunk)
+        await response.write_eof()
     return response
 
 
