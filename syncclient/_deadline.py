@@ -140,6 +140,13 @@ def nearest() -> timeout | None:
     return found
 
 
+def check_nearest() -> None:
+    """Raise DeadlineError if the nearest deadline is over: for what does not wait for it."""
+    block = nearest()
+    if block is not None and block._when is not None and time.monotonic() >= block._when:
+        raise block.error("")
+
+
 @contextmanager
 def no_deadline() -> Iterator[None]:
     """Make calls that no deadline cuts short: those that clean up, also after its end."""

@@ -14,7 +14,7 @@ from typing import Any, Concatenate, Generic, NoReturn, ParamSpec, Protocol, Typ
 
 from ._awaited import NOTHING, AwaitedCall
 from ._call import UNWIND_LIMIT, Call
-from ._deadline import nearest
+from ._deadline import check_nearest, nearest
 from ._exceptions import LoopThreadError, SessionClosedError
 from ._loop_run import LoopRun, Reason
 
@@ -197,7 +197,8 @@ class Remote(Generic[L]):
     ) -> R:
         """Await ``method(live, ...)`` on the loop and return its result. Blocks the caller."""
         run = self._ready()
-        return self._lease.completed(Call[R](run, self, method, args, kwargs, nearest()))
+        call: Call[R] = Call(run, self, method, args, kwargs, nearest())
+        return self._lease.completed(call)
 
     async def acall(
         self,
@@ -207,7 +208,7 @@ class Remote(Generic[L]):
         **kwargs: P.kwargs,
     ) -> R:
         """Like ``call``, awaited by a task of any loop. Cancelling the task cancels the call."""
-        call = AwaitedCall[R](
+        call: AwaitedCall[R] = AwaitedCall(
             self._usable_run(),
             self,
             lambda live: method(live, *args, **kwargs),
@@ -230,6 +231,19 @@ class Remote(Generic[L]):
     def post(self, method: Callable[[L], object]) -> None:
         """Run the plain ``method(live)`` on the loop soon; do not wait."""
         self._run.post(self._run_method, method)
+
+    def entrust(
+        self, method: Callable[Concatenate[L, P], None], /, *args: P.args, **kwargs: P.kwargs
+    ) -> None:
+        """Like ``post``, for a caller who must know that it will be done.
+
+        Raises what keeps a call from being made now: BlockingCallError, LoopThreadError,
+        SessionClosedError, DeadlineError.
+        """
+        run = self._ready()
+        check_nearest()
+        if not run.post(self._run_method, lambda live: method(live, *args, **kwargs)):
+            raise self._lease.explained(run.death())
 
     @property
     def reachable(self) -> bool:

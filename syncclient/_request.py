@@ -147,7 +147,10 @@ def header_items(headers: LooseHeaders, name: str = "headers") -> list[tuple[str
 
 def merge_headers(defaults: CIMultiDict[str], headers: LooseHeaders | None) -> CIMultiDict[str]:
     """Return the session's headers overridden by a request's; both may repeat a name."""
-    merged = CIMultiDict[str]()
+    # Not CIMultiDict[str](): an alias that is called costs more than all the rest here.
+    merged: CIMultiDict[str] = CIMultiDict()
+    if not headers and not defaults:
+        return merged
     own = header_items(headers) if headers else ()
     overridden = {name.lower() for name, _ in own}
     # One spelling for each name: of two, the engine would keep the last value only.
@@ -296,6 +299,31 @@ class Defaults:
         over all that could be would cost more than the crossing to the loop thread.
         """
         engine: dict[str, Any] = {}
+        if (over := split_unix_url(url)) is not None:
+            engine["unix_socket"], url = over
+        target = check_url(url, self.base_url, options.get("params"))
+        headers = merge_headers(self.headers, options.get("headers"))
+        if (credentials := self._credentials(options.get("auth"), headers, target)) is not None:
+            engine["authorization"] = credentials
+        body, timeout, rule = NO_BODY, self.timeout, self.raise_for_status
+        if options:
+            body = self._choose(engine, options, target, headers, asynchronous)
+            timeout = check_timeout(options.get("timeout", UNSET), timeout)
+            if (own_rule := options.get("raise_for_status")) is not None:
+                rule = raise_for_status(own_rule)
+        if headers:
+            engine["headers"] = headers
+        return Prepared((check_method(method), target, timeout, engine), body, rule)
+
+    def _choose(
+        self,
+        engine: dict[str, Any],
+        options: RequestOptions,
+        target: URL,
+        headers: CIMultiDict[str],
+        asynchronous: AsyncSourceOf,
+    ) -> Outgoing:
+        """Put what is chosen for this one request into ``engine``; return its body."""
         for name, value in options.items():
             if name in CHECKS:
                 if value is not None:
@@ -305,12 +333,6 @@ class Defaults:
                 raise TypeError(f"a request takes no keyword {name!r}{hint}")
         if "middlewares" in engine:
             engine["middlewares"] = self.chain(engine["middlewares"])
-        if (over := split_unix_url(url)) is not None:
-            engine["unix_socket"], url = over
-        target = check_url(url, self.base_url, options.get("params"))
-        headers = merge_headers(self.headers, options.get("headers"))
-        if (credentials := self._credentials(options.get("auth"), headers, target)) is not None:
-            engine["authorization"] = credentials
         body, progress = NO_BODY, None
         if (told := options.get("upload_progress")) is not None and told is not False:
             progress = reporting(told, target.name or str(target.host), "upload_progress")
@@ -321,8 +343,6 @@ class Defaults:
                 data, json, self.json_serialize, headers, skipped, progress, asynchronous
             )
             engine["data"] = body.value
-        if headers:
-            engine["headers"] = headers
         if not options.keys().isdisjoint(_SSL):
             engine["ssl"] = merge_ssl(
                 options.get("ssl", True),
@@ -336,13 +356,7 @@ class Defaults:
             engine["retry"] = check_retry("retry", options["retry"])
         if (proxy_headers := options.get("proxy_headers")) is not None:
             engine["proxy_headers"] = CIMultiDict(header_items(proxy_headers, "proxy_headers"))
-        timeout = check_timeout(options.get("timeout", UNSET), self.timeout)
-        checked = options.get("raise_for_status")
-        return Prepared(
-            (check_method(method), target, timeout, engine),
-            body,
-            self.raise_for_status if checked is None else raise_for_status(checked),
-        )
+        return body
 
     def _credentials(self, auth: Auth, headers: CIMultiDict[str], url: URL) -> str | None:
         """Return the Authorization meant for ``url``, unless that or ``headers`` has one."""

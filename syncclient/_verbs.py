@@ -82,7 +82,10 @@ class Verbs(Settings):
         Source: aiohttp.ClientSession.request.
         """
         prepared = self._defaults.prepare(method, url, options)
-        with prepared.body.lent():
+        if prepared.body.lends:
+            with prepared.body.lent():
+                reply, remote = self._portal.open(AsyncSession.request, *prepared.crossing)
+        else:
             reply, remote = self._portal.open(AsyncSession.request, *prepared.crossing)
         response = Response(reply, remote, self._charset_resolver)
         check_status(response, prepared.raise_for_status)

@@ -269,14 +269,16 @@ class WebSocket(SocketBase):
     # -- sending ---------------------------------------------------------------------
 
     def send_str(self, data: str, compress: int | None = None) -> None:
-        """Send ``data`` as a text message. Any thread.
+        """Send ``data`` as a text message. Any thread; messages of one thread keep their order.
 
-        Blocks only while more is written than the connection takes. ``compress`` (window
-        bits, 9 to 15) compresses this message alone; the peer must have agreed to that.
+        Blocks only while more is written than the connection takes, and for a message of more
+        than 16 KiB until it is written. A shorter one is on its way when this returns: if it
+        then cannot be written, the next send raises. ``compress`` (window bits, 9 to 15)
+        compresses this message alone; the peer must have agreed to that.
 
         Raises:
             TypeError: ``data`` is not a str.
-            ClientConnectionResetError: the socket is closed.
+            ClientConnectionResetError: the socket is closed, or was before the last message.
         """
         self._send(WSMsgType.TEXT, text_to_send(data), compress)
 
@@ -310,7 +312,12 @@ class WebSocket(SocketBase):
 
     def _send(self, kind: WSMsgType, data: bytes, compress: int | None) -> None:
         self._refuse_closed()
-        self._remote.call(AsyncWebSocket.send, kind, data, compress)
+        outbox = self._opened.outbox
+        if compress is None and outbox.has_room(len(data)):
+            outbox.under_way.append(None)
+            self._remote.entrust(AsyncWebSocket.send_entrusted, kind, data)
+        else:
+            self._remote.call(AsyncWebSocket.send, kind, data, compress)
 
     # -- closing ---------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import ClientConnectionResetError, WSMessage, WSMessageTypeError, WSMsgType
 
 from ._async.websocket import AsyncWebSocket, Opened
+from ._exceptions import spare
 from ._unclosed import call_site, complain, watch
 
 if TYPE_CHECKING:
@@ -144,8 +145,11 @@ class SocketBase:
             )
 
     def _refuse_closed(self) -> None:
-        if self._inbox.closed:
+        if self._inbox.over:
             raise ClientConnectionResetError("Cannot write to closing transport")
+        fault = self._opened.outbox.fault
+        if fault is not None:
+            raise spare(fault)
 
 
 def text_of(message: WSMessage) -> str:

@@ -130,7 +130,7 @@ class SyncclientClient:
             works["upload"] = Doing(self._upload, "post(data=generator)")
             works["file-up"] = Doing(self._send, "post(data=file)")
         if hasattr(self._session, "download"):
-            works["file-down"] = Doing(self._save, "session.download(url, path)")
+            works["file-down"] = Doing(self._save, "session.download(url, path), with its fsync")
         if hasattr(self._session, "ws_connect"):
             works["ws-echo"] = Doing(self._echo, "send_str, receive_str")
             works["ws-burst"] = Doing(self._burst, "receive_str")

@@ -196,6 +196,8 @@ class AsyncDownload:
             return
         head, status = reply.head, reply.head.status
         self._exchange = exchange
+        if exchange is not None:
+            exchange.reads_on = True
         ranged = bool(known.offset) or stop is not None
         if status == 200:
             self._drop_ahead()

@@ -59,6 +59,7 @@ class Exchange:
         "_straight",
         "_taken",
         "done",
+        "reads_on",
         "response",
     )
 
@@ -86,6 +87,9 @@ class Exchange:
         #: The short way for the body, once that is taken.
         self._straight: Straight | None = None
         self._fits = fits(response)
+        #: Whether a long body is received, up to the limits, also while its reader is away: for
+        #: one that leaves the interpreter's lock alone meanwhile, such as who writes to a file.
+        self.reads_on = False
         progress.phase = Phase.BODY
         #: Whether all of it has been handed over, or given up.
         self.done = False
@@ -121,7 +125,7 @@ class Exchange:
             self._busy = False
             if self._fits:
                 self._shorten()
-            if self._straight is not None:
+            if self._straight is not None and not self.reads_on:
                 self._straight.rest()
 
     async def read_into(self, inbox: Inbox) -> None:

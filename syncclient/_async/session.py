@@ -163,7 +163,7 @@ class AsyncSession:
         elif self._environment and "middlewares" in options:
             options["middlewares"] = (*self._environment, *options["middlewares"])
         body = options.get("data")
-        body = body if isinstance(body, Body) else None
+        body = body if body is not None and isinstance(body, Body) else None
         fault = None
         # Private, but what aiohttp's own test client switches off as well. Looked at before
         # the first wait of the request.

@@ -128,7 +128,7 @@ class TCPPool(Pool, aiohttp.TCPConnector):
     ) -> Coroutine[Any, Any, Connection]:
         """Lend a connection for ``req``, from this pool or from that of its detour."""
         path = unix_socket.get()
-        if path is not None or req.proxy is not None or self._diverted:
+        if path is not None or req.proxy is not None or self._detours:
             pool = self._detour(req, path)
             if pool is not None:
                 return pool.connect(req, traces, timeout)

@@ -28,18 +28,17 @@ class QuietHandler(ResponseHandler):
 
     def data_received(self, data: bytes) -> None:
         """Take data for the response that is awaited; if there is none, close."""
-        if data and self._lies_in_pool():
+        if data and self not in self._in_use and self._lies_in_pool():
             self.close()
             return
         super().data_received(data)
         # The end of a body gives the connection back at once, while the rest of the same
         # data, such as another response, is still to be put into the buffer.
-        if data and (self._buffer or self._tail) and self._lies_in_pool():
+        left = self._buffer or self._tail
+        if data and left and self not in self._in_use and self._lies_in_pool():
             self.close()
 
     def _lies_in_pool(self) -> bool:
         # Not in use is also the connection to a proxy, until its tunnel stands.
-        if self in self._in_use:
-            return False
         idle: Mapping[Any, Collection[tuple[Any, float]]] = getattr(self._pool, "_conns", {})
         return any(self is protocol for some in idle.values() for protocol, _ in some)

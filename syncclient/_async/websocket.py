@@ -42,6 +42,7 @@ from .ws_engine import (
     transport_of,
 )
 from .ws_inbox import CLOSED_MESSAGE, Inbox
+from .ws_outbox import Outbox
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -110,6 +111,7 @@ class Opened:
     compress: int
     client_notakeover: bool
     inbox: Inbox
+    outbox: Outbox
     #: What the transport tells about itself: peername, sockname, cipher ...
     extra: Mapping[str, object]
 
@@ -165,7 +167,9 @@ async def connect(
         buffer_bytes=buffer_bytes,
     )
     extra = {name: ws.get_extra_info(name) for name in EXTRA_INFO}
-    opened = Opened(ws.protocol, ws.compress, ws.client_notakeover, socket.inbox, extra)
+    opened = Opened(
+        ws.protocol, ws.compress, ws.client_notakeover, socket.inbox, socket.outbox, extra
+    )
     return opened, socket
 
 
@@ -201,6 +205,7 @@ class AsyncWebSocket:
         self._lost = lost_of(ws)
 
         self.inbox = Inbox()
+        self.outbox = Outbox()
         #: Bytes put into the inbox since it was last seen empty: what the reader has
         #: taken meanwhile it does not report. So the mark may be reached early, never late.
         self._bytes = 0
@@ -371,6 +376,33 @@ class AsyncWebSocket:
             raise ClientConnectionResetError("the connection was closed while sending")
         sending.result()
 
+    def send_entrusted(self, kind: WSMsgType, data: bytes) -> None:
+        """Send one frame that nobody waits for, and was entered in the outbox."""
+        outbox = self.outbox
+        sending = start(self._ws.send_frame(data, kind))
+        if sending.done():
+            self._note_fault(sending)
+        else:
+            outbox.congested += 1
+            self._sends.add(sending)
+            sending.add_done_callback(self._sent_at_last)
+        if outbox.under_way:
+            outbox.under_way.popleft()
+
+    def _sent_at_last(self, sending: asyncio.Task[None]) -> None:
+        self.outbox.congested -= 1
+        self._sends.discard(sending)
+        self._note_fault(sending)
+
+    def _note_fault(self, sending: asyncio.Task[None]) -> None:
+        fault: BaseException | None
+        if sending.cancelled():
+            fault = ClientConnectionResetError("the connection was closed while sending")
+        else:
+            fault = sending.exception()
+        if fault is not None:
+            self.outbox.fault = bare(fault)
+
     def _sent(self, sending: asyncio.Task[None]) -> None:
         self._sends.discard(sending)
         if not sending.cancelled():
@@ -419,12 +451,13 @@ class AsyncWebSocket:
         )
 
     def abandon(self) -> None:
-        """Drop the connection now, without a word to the peer. Does not wait.
+        """Drop the connection, without a word to the peer. Does not wait.
 
         The pump sees it lost and ends by itself.
         """
         self._stop_reading()
-        self._drop()
+        # uvloop writes at the end of a turn: what was sent in this one goes out before.
+        self._loop.call_soon(self._drop)
 
     def _stop_reading(self) -> None:
         self._closing = True

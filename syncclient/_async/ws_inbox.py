@@ -38,6 +38,11 @@ class Inbox:
         return self.ended and not self.messages
 
     @property
+    def over(self) -> bool:
+        """Whether the socket is closed, however far the reader has got: no more can be sent."""
+        return self._closed
+
+    @property
     def closed(self) -> bool:
         """Whether the socket is closed, as far as the reader has got.
 

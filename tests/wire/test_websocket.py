@@ -229,15 +229,6 @@ def test_what_is_here_costs_no_crossing(session: syncclient.Session, raw_server:
         conn.proceed()
 
 
-def test_a_send_costs_one_crossing(echo: WebSocket, session: syncclient.Session) -> None:
-    """Each send crosses once."""
-    before = crossings(session)
-    for _ in range(10):
-        echo.send_str("hello")
-    echo.ping()
-    assert crossings(session) - before == 11
-
-
 def test_a_closed_socket_costs_no_crossing(session: syncclient.Session, app: AppServer) -> None:
     """Once the end was received there is nothing to ask the loop."""
     with session.ws_connect(f"{app.url}/echo?close=1000") as socket:

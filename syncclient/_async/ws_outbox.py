@@ -1,0 +1,36 @@
+"""What is on its way into a WebSocket, from senders who do not wait for it."""
+
+from __future__ import annotations
+
+from collections import deque
+
+#: Messages up to so many bytes are entrusted to the loop; its sender waits for a longer one.
+SMALL = 2**14
+#: So many of them may be under way. What they hold is bounded by that.
+_UNDER_WAY = 64
+
+
+class Outbox:
+    """Counts what was entrusted to the event loop, and holds why that went wrong.
+
+    A small message need not be waited for, as with TCP: it is sent in its turn, and if it
+    cannot be, the next ``send`` says why. Senders wait as soon as many are under way, or
+    the connection takes no more.
+
+    Senders are on any thread: they append to ``under_way`` before they post a message. The
+    loop takes one off for each message it has sent, and writes the other fields. A sender
+    who is interrupted between the two leaves one behind, which costs no more than room.
+    """
+
+    __slots__ = ("congested", "fault", "under_way")
+
+    def __init__(self) -> None:
+        self.under_way: deque[None] = deque()
+        #: How many frames the connection has not taken yet.
+        self.congested: int = 0
+        #: Why a message that nobody waited for was not sent.
+        self.fault: BaseException | None = None
+
+    def has_room(self, size: int) -> bool:
+        """Tell whether a message of so many bytes need not be waited for."""
+        return size <= SMALL and not self.congested and len(self.under_way) < _UNDER_WAY

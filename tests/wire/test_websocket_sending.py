@@ -1,0 +1,177 @@
+"""Messages that nobody waits for: they cost no crossing, keep their order, and do not get lost."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from aiohttp import ClientConnectionResetError, ClientWSTimeout, WSMsgType
+
+import syncclient
+from syncclient._async.ws_outbox import SMALL
+from syncclient._deadline import DeadlineError, timeout
+from syncclient._websocket import WebSocket
+from tests.servers.process import AppServer
+from tests.servers.raw import RawConnection, RawServer
+from tests.wire import ws_script as ws
+
+pytestmark = pytest.mark.timeout(30)
+
+StartRaw = Callable[..., RawServer]
+
+WAIT = 5.0  # seconds that anything here may take before the test fails
+
+
+@pytest.fixture
+def echo(session: syncclient.Session, app: AppServer) -> Iterator[WebSocket]:
+    """A socket whose peer sends back what it gets."""
+    with session.ws_connect(f"{app.url}/echo") as socket:
+        yield socket
+
+
+def crossings(session: syncclient.Session) -> int:
+    return session._portal.crossings
+
+
+def test_a_small_message_costs_no_crossing(echo: WebSocket, session: syncclient.Session) -> None:
+    """Nobody waits until it is sent; a long one, and one compressed by itself, cross once."""
+    before = crossings(session)
+    for _ in range(10):
+        echo.send_str("hello")
+    echo.ping()
+    echo.send_bytes(bytes(SMALL))
+    assert crossings(session) == before
+    echo.send_bytes(bytes(SMALL + 1))
+    assert crossings(session) == before + 1
+
+
+def test_messages_keep_their_order(session: syncclient.Session, raw_server: StartRaw) -> None:
+    """Those that are waited for and those that are not, and the goodbye after them."""
+    got: list[ws.Frame] = []
+
+    def script(conn: RawConnection) -> None:
+        ws.accept(conn)
+        while not got or got[-1].opcode != ws.CLOSE:
+            got.append(ws.read_frame(conn))
+        conn.send(ws.close_frame())
+
+    with session.ws_connect(raw_server(script).url) as socket:
+        sizes = [number % 50 * 1000 for number in range(500)]  # every third one is a long one
+        for size in sizes:
+            socket.send_bytes(bytes(size))
+    assert [len(frame.data) for frame in got[:-1]] == sizes
+
+
+def test_each_thread_keeps_its_order(echo: WebSocket) -> None:
+    """Many threads send at once: all arrives, and what one thread sent in its order."""
+    threads, count = 8, 300
+
+    def send(thread: int) -> None:
+        for number in range(count):
+            echo.send_json([thread, number])
+
+    with ThreadPoolExecutor(threads) as pool:
+        sending = [pool.submit(send, thread) for thread in range(threads)]
+        got: dict[int, list[int]] = {thread: [] for thread in range(threads)}
+        for _ in range(threads * count):
+            thread, number = echo.receive_json(timeout=WAIT)
+            got[thread].append(number)
+        for each in sending:
+            each.result(WAIT)
+    assert got == {thread: list(range(count)) for thread in range(threads)}
+
+
+def test_a_message_sent_last_arrives(session: syncclient.Session, raw_server: StartRaw) -> None:
+    """Dropping the socket right behind a message does not drop the message."""
+    got = threading.Event()
+
+    def script(conn: RawConnection) -> None:
+        ws.accept(conn)
+        assert ws.read_frame(conn).data == b"the last word"
+        got.set()
+
+    socket = session.ws_connect(raw_server(script).url)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        socket.send_str("the last word")
+        del socket
+        gc.collect()
+    assert got.wait(WAIT)
+
+
+def test_a_fault_is_told_by_the_next_send(echo: WebSocket, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A message that was not waited for and failed: whoever sends next hears of it."""
+    failed = threading.Event()
+
+    async def fails(*args: object) -> None:
+        failed.set()
+        raise ClientConnectionResetError("Cannot write to closing transport")
+
+    monkeypatch.setattr("aiohttp.ClientWebSocketResponse.send_frame", fails)
+    echo.send_str("lost")
+    assert failed.wait(WAIT)
+    echo._remote.call(_turn)
+    for _ in range(2):
+        with pytest.raises(ClientConnectionResetError, match="closing transport"):
+            echo.send_str("refused")
+
+
+async def _turn(live: object) -> None:
+    """Cross, to be behind what was posted before."""
+
+
+def test_senders_wait_for_a_peer_that_does_not_read(
+    session: syncclient.Session, raw_server: StartRaw
+) -> None:
+    """Only so much is under way; then a sender waits, and its deadline ends that."""
+
+    def script(conn: RawConnection) -> None:
+        ws.accept(conn)
+        conn.stall()
+
+    server = raw_server(script)
+    limits = ClientWSTimeout(ws_close=0.1)
+    with session.ws_connect(server.url, timeout=limits) as socket:
+        conn = server.wait_until_stalled()
+        sent = 0
+
+        def send_for_ever() -> None:
+            nonlocal sent
+            with timeout(1.0):
+                while sent < 2**30:
+                    socket.send_bytes(bytes(SMALL))
+                    sent += SMALL
+
+        with pytest.raises(DeadlineError, match="sending to a WebSocket"):
+            send_for_ever()
+        # What the two kernels take, and no more than that.
+        assert sent < 2**27
+    conn.proceed()
+
+
+def test_nothing_is_sent_after_the_deadline(echo: WebSocket) -> None:
+    """In a block whose time is over a send raises, though it would not have to wait."""
+    with pytest.raises(DeadlineError, match="before this call"), timeout(0):
+        echo.send_str("too late")
+    echo.send_str("in time")
+    assert echo.receive_str() == "in time"
+
+
+def test_a_socket_that_was_closed_is_not_written_to(
+    session: syncclient.Session, app: AppServer
+) -> None:
+    """The peer has closed, though the reader is not there yet: sending says so."""
+    with session.ws_connect(f"{app.url}/echo?burst=3&close=1000") as socket:
+        until = time.monotonic() + WAIT
+        while not socket._inbox.over:
+            assert time.monotonic() < until, "the close frame did not come"
+            time.sleep(0.001)
+        assert not socket.closed
+        with pytest.raises(ClientConnectionResetError):
+            socket.send_str("anybody there?")
+        assert [socket.receive().type for _ in range(4)] == [WSMsgType.TEXT] * 3 + [WSMsgType.CLOSE]
