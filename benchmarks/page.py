@@ -132,7 +132,7 @@ def tables(board: RecordedBoard) -> str:
     for name in ("scale", "threads", "busy"):
         sections[name] = _curve(curves(board).get(name, []))
     gauges = {gauge["name"]: gauge for gauge in board["gauges"]}
-    for name in ("memory", "crossings", "instructions", "profile", "imports"):
+    for name in ("memory", "crossings", "steps", "instructions", "profile", "imports"):
         gauge = gauges.get(name)
         if gauge is None:
             sections[name] = NOT_IN_RUN

@@ -235,10 +235,10 @@ class Remote(Generic[L]):
     def entrust(
         self, method: Callable[Concatenate[L, P], None], /, *args: P.args, **kwargs: P.kwargs
     ) -> None:
-        """Like ``post``, for a caller who must know that it will be done.
+        """Like ``post``, for a caller who must know that it will be done. It passes no gate.
 
-        Raises what keeps a call from being made now: BlockingCallError, LoopThreadError,
-        SessionClosedError, DeadlineError.
+        Raises BlockingCallError on the loop thread, DeadlineError where the block's time is
+        over, and LoopThreadError or SessionClosedError where the loop thread has ended.
         """
         run = self._ready()
         check_nearest()

@@ -144,7 +144,11 @@ _parked: list[LoopRun] = []
 
 def every_loop_thread() -> list[LoopThread]:
     """Return all LoopThreads of the process."""
-    return list(_every)
+    while True:
+        try:
+            return list(_every)
+        except RuntimeError:  # another thread has made one meanwhile
+            continue
 
 
 #: The one that sessions use unless they are given another.

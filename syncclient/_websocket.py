@@ -273,12 +273,14 @@ class WebSocket(SocketBase):
 
         Blocks only while more is written than the connection takes, and for a message of more
         than 16 KiB until it is written. A shorter one is on its way when this returns: if it
-        then cannot be written, the next send raises. ``compress`` (window bits, 9 to 15)
+        then cannot be written, the next send raises, and ``close()`` does not. If you must know
+        that a message has arrived, wait for an answer. ``compress`` (window bits, 9 to 15)
         compresses this message alone; the peer must have agreed to that.
 
         Raises:
             TypeError: ``data`` is not a str.
-            ClientConnectionResetError: the socket is closed, or was before the last message.
+            ClientConnectionResetError: the socket is closed, or the connection was lost before
+                the last message was written.
         """
         self._send(WSMsgType.TEXT, text_to_send(data), compress)
 
@@ -315,7 +317,11 @@ class WebSocket(SocketBase):
         outbox = self._opened.outbox
         if compress is None and outbox.has_room(len(data)):
             outbox.under_way.append(None)
-            self._remote.entrust(AsyncWebSocket.send_entrusted, kind, data)
+            try:
+                self._remote.entrust(AsyncWebSocket.send_entrusted, kind, data)
+            except Exception:
+                outbox.withdraw()
+                raise
         else:
             self._remote.call(AsyncWebSocket.send, kind, data, compress)
 

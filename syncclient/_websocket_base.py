@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import ClientConnectionResetError, WSMessage, WSMessageTypeError, WSMsgType
 
 from ._async.websocket import AsyncWebSocket, Opened
-from ._exceptions import spare
 from ._unclosed import call_site, complain, watch
 
 if TYPE_CHECKING:
@@ -147,9 +146,12 @@ class SocketBase:
     def _refuse_closed(self) -> None:
         if self._inbox.over:
             raise ClientConnectionResetError("Cannot write to closing transport")
-        fault = self._opened.outbox.fault
+        outbox = self._opened.outbox
+        fault = outbox.fault
         if fault is not None:
-            raise spare(fault)
+            # Told once: if the connection is gone, the above tells it from then on.
+            outbox.fault = None
+            raise fault
 
 
 def text_of(message: WSMessage) -> str:
@@ -180,8 +182,10 @@ def text_to_send(data: str) -> bytes:
 
 
 def frame_to_send(message: Buffer, opcode: WSMsgType) -> bytes:
-    """Return the payload of a frame; raise ValueError if a control frame cannot hold it."""
+    """Return the payload of a frame; raise ValueError if it cannot be sent as one."""
     data = data_to_send(message)
+    if opcode > WSMsgType.PONG:
+        raise ValueError(f"opcode must be one of the protocol's, such as TEXT, not {opcode!r}")
     if opcode >= WSMsgType.CLOSE:
         _check_control(data)
     return data

@@ -54,6 +54,7 @@ GAUGES: tuple[Gauge, ...] = (
         },
     ),
     Gauge("crossings", "trips to the loop thread and back", "crossings", rounds=1),
+    Gauge("steps", "where the time of one small GET goes, in the median", "us", rounds=1),
     Gauge("instructions", "instructions, counted by valgrind's callgrind", "1,000", rounds=1),
     Gauge("profile", "samples of a download, by function", "%", rounds=1),
     Gauge("imports", "what an import costs, quickest of several", "ms", rounds=1),

@@ -88,7 +88,7 @@ class Exchange:
         self._straight: Straight | None = None
         self._fits = fits(response)
         #: Whether a long body is received, up to the limits, also while its reader is away: for
-        #: one that leaves the interpreter's lock alone meanwhile, such as who writes to a file.
+        #: readers that release the interpreter's lock meanwhile, such as one that writes a file.
         self.reads_on = False
         progress.phase = Phase.BODY
         #: Whether all of it has been handed over, or given up.

@@ -217,6 +217,8 @@ class AsyncWebSocket:
         self._closing = False
         #: Tasks that outlive the call which started them. asyncio itself would let go of them.
         self._sends: set[asyncio.Task[None]] = set()
+        #: Those that nobody waits for, and that the connection has not taken at once.
+        self._stuck: set[asyncio.Task[None]] = set()
         self._last: set[asyncio.Task[bool]] = set()
         self._closed = asyncio.Event()
         if heartbeat is not None:
@@ -377,21 +379,27 @@ class AsyncWebSocket:
         sending.result()
 
     def send_entrusted(self, kind: WSMsgType, data: bytes) -> None:
-        """Send one frame that nobody waits for, and was entered in the outbox."""
-        outbox = self.outbox
+        """Send one frame that nobody waits for, and that was entered in the outbox."""
         sending = start(self._ws.send_frame(data, kind))
         if sending.done():
             self._note_fault(sending)
         else:
-            outbox.congested += 1
             self._sends.add(sending)
             sending.add_done_callback(self._sent_at_last)
-        if outbox.under_way:
-            outbox.under_way.popleft()
+            # After its first step, which before Python 3.12 is still to come.
+            self._loop.call_soon(self._look_at, sending)
+        if self.outbox.under_way:
+            self.outbox.under_way.popleft()
+
+    def _look_at(self, sending: asyncio.Task[None]) -> None:
+        if not sending.done():
+            self._stuck.add(sending)
+            self.outbox.congested = True
 
     def _sent_at_last(self, sending: asyncio.Task[None]) -> None:
-        self.outbox.congested -= 1
         self._sends.discard(sending)
+        self._stuck.discard(sending)
+        self.outbox.congested = bool(self._stuck)
         self._note_fault(sending)
 
     def _note_fault(self, sending: asyncio.Task[None]) -> None:
@@ -433,6 +441,10 @@ class AsyncWebSocket:
         lift_close_timeout(self._ws)
         try:
             with anyio.move_on_after(self._close_timeout if timeout is None else timeout):
+                if self._ws.compress and self._sends:
+                    # aiohttp compresses large messages on a thread. The others wait for
+                    # that; a close frame would not, and nothing may come after one.
+                    await asyncio.wait(self._sends)
                 await self._ws.close(code=code, message=message)
                 await asyncio.wait([self._pump])
             await self._hang_up()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 
-#: Messages up to so many bytes are entrusted to the loop; its sender waits for a longer one.
+#: Bytes of the longest message that nobody waits for.
 SMALL = 2**14
-#: So many of them may be under way. What they hold is bounded by that.
+#: How many of them may be under way, give or take one for each thread that sends.
 _UNDER_WAY = 64
 
 
@@ -26,11 +26,16 @@ class Outbox:
 
     def __init__(self) -> None:
         self.under_way: deque[None] = deque()
-        #: How many frames the connection has not taken yet.
-        self.congested: int = 0
-        #: Why a message that nobody waited for was not sent.
+        #: Whether the connection has yet to take some of it.
+        self.congested = False
+        #: Why a message that nobody waited for was not sent, until somebody is told.
         self.fault: BaseException | None = None
 
     def has_room(self, size: int) -> bool:
         """Tell whether a message of so many bytes need not be waited for."""
         return size <= SMALL and not self.congested and len(self.under_way) < _UNDER_WAY
+
+    def withdraw(self) -> None:
+        """One that was entered will not be posted. Any thread."""
+        if self.under_way:
+            self.under_way.pop()

@@ -341,7 +341,9 @@ async def test_bearer_in_async_programs(app: AppServer) -> None:
         return "t1"
 
     auth = AsyncBearerAuth(get_token)
-    async with aiohttp.ClientSession(app.url, middlewares=[auth]) as session:
+    # c-ares, the default, takes its time to close.
+    connector = aiohttp.TCPConnector(resolver=aiohttp.ThreadedResolver())
+    async with aiohttp.ClientSession(app.url, connector=connector, middlewares=[auth]) as session:
         async with session.get("/bearer") as response:
             assert (await response.json())["token"] == "t1"
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
+import random
 import threading
 import time
 import warnings
@@ -13,6 +15,7 @@ import pytest
 from aiohttp import ClientConnectionResetError, ClientWSTimeout, WSMsgType
 
 import syncclient
+from syncclient._async.websocket import AsyncWebSocket
 from syncclient._async.ws_outbox import SMALL
 from syncclient._deadline import DeadlineError, timeout
 from syncclient._websocket import WebSocket
@@ -67,6 +70,33 @@ def test_messages_keep_their_order(session: syncclient.Session, raw_server: Star
     assert [len(frame.data) for frame in got[:-1]] == sizes
 
 
+def test_nothing_comes_after_the_close_frame(
+    session: syncclient.Session, raw_server: StartRaw
+) -> None:
+    """A large message that is still being compressed, and one behind it, go before the goodbye."""
+    opcodes: list[int] = []
+
+    def script(conn: RawConnection) -> None:
+        ws.accept(conn, headers=[("Sec-WebSocket-Extensions", "permessage-deflate")])
+        while ws.CLOSE not in opcodes:
+            opcodes.append(ws.read_frame(conn).opcode)
+        conn.send(ws.close_frame())
+
+    with ThreadPoolExecutor(1) as pool:
+        with session.ws_connect(raw_server(script).url, compress=15) as socket:
+            assert socket.compress
+            sending = pool.submit(socket.send_bytes, random.Random(1).randbytes(10_000_000))
+            while not socket._remote.call(_sending):
+                assert not sending.done()
+            socket.send_str("behind it")
+        sending.result(WAIT)
+    assert opcodes == [ws.BINARY, ws.TEXT, ws.CLOSE]
+
+
+async def _sending(live: AsyncWebSocket) -> bool:
+    return bool(live._sends)
+
+
 def test_each_thread_keeps_its_order(echo: WebSocket) -> None:
     """Many threads send at once: all arrives, and what one thread sent in its order."""
     threads, count = 8, 300
@@ -105,24 +135,25 @@ def test_a_message_sent_last_arrives(session: syncclient.Session, raw_server: St
 
 
 def test_a_fault_is_told_by_the_next_send(echo: WebSocket, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A message that was not waited for and failed: whoever sends next hears of it."""
-    failed = threading.Event()
+    """A message that was not waited for and failed: whoever sends next hears of it, once."""
+    with monkeypatch.context() as patch:
 
-    async def fails(*args: object) -> None:
-        failed.set()
-        raise ClientConnectionResetError("Cannot write to closing transport")
+        async def fails(*args: object) -> None:
+            raise ClientConnectionResetError("Cannot write to closing transport")
 
-    monkeypatch.setattr("aiohttp.ClientWebSocketResponse.send_frame", fails)
-    echo.send_str("lost")
-    assert failed.wait(WAIT)
-    echo._remote.call(_turn)
-    for _ in range(2):
-        with pytest.raises(ClientConnectionResetError, match="closing transport"):
-            echo.send_str("refused")
+        patch.setattr("aiohttp.ClientWebSocketResponse.send_frame", fails)
+        echo.send_str("lost")
+        echo._remote.call(_turn)
+    with pytest.raises(ClientConnectionResetError, match="closing transport"):
+        echo.send_str("refused")
+    echo.send_str("the connection is well")
+    assert echo.receive_str() == "the connection is well"
 
 
 async def _turn(live: object) -> None:
-    """Cross, to be behind what was posted before."""
+    """Be behind what was posted before, and the first step of its task."""
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
 
 
 def test_senders_wait_for_a_peer_that_does_not_read(
