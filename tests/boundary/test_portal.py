@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from syncclient import _loop_run
+from syncclient import _lease, _loop_run
 from syncclient._call import in_caller
 from syncclient._exceptions import BlockingCallError, LoopThreadError, SessionClosedError
 from syncclient._loop_thread import LoopThread
@@ -430,7 +430,8 @@ def test_close_is_not_held_by_a_task_that_swallows_cancellation(
     portal: Portal[Resident], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The wait for calls to unwind is bounded, and their callers wake all the same (rule 5)."""
-    monkeypatch.setattr("syncclient._lease.UNWIND_LIMIT", 0.1)
+    assert vars(_lease)["UNWIND_LIMIT"] <= 2.0
+    monkeypatch.setattr(_lease, "UNWIND_LIMIT", 0.1)
     began, stop = threading.Event(), threading.Event()
 
     async def stubborn(resident: Resident) -> None:
@@ -445,8 +446,8 @@ def test_close_is_not_held_by_a_task_that_swallows_cancellation(
     assert began.wait(5)
     closer = in_thread(lambda: portal.close(closed))
     assert isinstance(caller.exception(5), SessionClosedError)
-    stop.set()
     closer.result(10)
+    stop.set()
 
 
 # Leases.
@@ -515,6 +516,7 @@ def test_a_loop_that_cannot_be_rung_is_closed_again(monkeypatch: pytest.MonkeyPa
 
 def test_a_thread_that_never_reports_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where threads do not run, the error comes in bounded time and names the cure (rule 12)."""
+    assert _loop_run.START_LIMIT <= 5.0
     monkeypatch.setattr(_loop_run, "START_LIMIT", 0.05)
     go = threading.Event()
 

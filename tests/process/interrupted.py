@@ -1,8 +1,9 @@
 """A script: interrupts a thread in each of the places named, by every means there is.
 
-Prints, for each place and means, the exception that came and how late it was. What goes wrong
-besides (the server does not see the connection end, the session does not work afterwards,
-something is left in its pool) is an error of the script's.
+Prints, for each place and means, the exception that came and how late it was: the least of some
+tries, where the first came later than promised, for a busy machine can only add to it. What goes
+wrong besides in any of them (the server does not see the connection end, the session does not
+work afterwards, something is left in its pool) is an error of the script's.
 """
 
 import ctypes
@@ -18,6 +19,10 @@ from types import FrameType
 import syncclient
 from tests.places import BOUND, PLACES, Place, answer, session_for, wait_until
 from tests.servers.raw import RawServer
+
+#: Seconds that an exception may be late.
+PROMISED = 0.2
+TRIES = 4
 
 
 class TooLongError(Exception):
@@ -130,11 +135,15 @@ def interrupt_in(name: str) -> None:
         pool = session.connector.snapshot
         held = pool().in_use
         for means, interrupt in MEANS.items():
-            got, late = interrupt(place, session)
+            tries: list[tuple[str, float]] = []
+            while len(tries) < TRIES and (not tries or tries[-1][1] >= PROMISED):
+                tries.append(interrupt(place, session))
+                place.wait_until_gone()
+                wait_until(lambda: pool().in_use == held and not pool().waiting, "a free pool")
+                assert session.get(fine.url).text() == "fine"
+            got = "/".join(sorted({exception for exception, _ in tries}))
+            late = min(seconds for _, seconds in tries)
             sys.stdout.write(f"{name} {means} {got} {late:.3f}\n")
-            place.wait_until_gone()
-            wait_until(lambda: pool().in_use == held and not pool().waiting, "a free pool")
-            assert session.get(fine.url).text() == "fine"
 
 
 def main(*names: str) -> None:

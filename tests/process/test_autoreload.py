@@ -22,7 +22,7 @@ pytest.importorskip("django", reason="Django does not run here")
 
 @pytest.mark.slow
 def test_a_touched_file(app: AppServer, tmp_path: Path) -> None:
-    """The old process ends and a new one answers; Ctrl-C then ends all of it."""
+    """The old process ends and a new one answers; Ctrl-C then ends both it and its parent."""
     site = tmp_path / "site.py"
     shutil.copy(Path(program.__file__).with_name("django_app.py"), site)
     with closing(socket.create_server(("127.0.0.1", 0))) as free:

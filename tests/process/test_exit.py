@@ -2,59 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.children import RunChild
 from tests.servers.process import AppServer
-
-#: An exit that takes longer than this waited for something.
-PROMPT = 4.0
-
-
-def test_a_script_that_never_closes(run_child: RunChild, app: AppServer) -> None:
-    """It exits at once, quietly, with status 0."""
-    code = """
-import sys, syncclient
-session = syncclient.Session()
-print(session.get(sys.argv[1] + "/json").status)
-"""
-    child = run_child(code, app.url, flags=())
-    assert (child.stdout, child.stderr, child.status) == ("200\n", "", 0)
-    assert child.seconds < PROMPT
-
-
-@pytest.mark.parametrize(
-    ("end", "status"),
-    [("sys.exit(3)", 3), ("os._exit(4)", 4), ("raise SystemExit", 0), ("", 0)],
-)
-def test_ways_to_exit(run_child: RunChild, app: AppServer, end: str, status: int) -> None:
-    """With a stream open and a request of a daemon thread in flight, each way is quiet."""
-    code = f"""
-import os, sys, threading, syncclient
-url = sys.argv[1]
-session = syncclient.Session()
-response = session.get(url + "/bytes/20000000")
-threading.Thread(target=session.get, args=(url + "/delay/60",), daemon=True).start()
-session.get(url + "/json")
-{end}
-"""
-    child = run_child(code, app.url, flags=())
-    assert (child.stdout, child.stderr, child.status) == ("", "", status)
-    assert child.seconds < PROMPT
-
-
-def test_an_uncaught_exception(run_child: RunChild, app: AppServer) -> None:
-    """Its traceback is all that is printed, and names no frame of the loop thread's end."""
-    code = """
-import sys, syncclient
-session = syncclient.Session()
-session.get(sys.argv[1] + "/json")
-raise LookupError("the user's")
-"""
-    child = run_child(code, app.url, flags=())
-    assert child.status == 1
-    assert child.stderr.count("Traceback") == 1
-    assert child.stderr.endswith("LookupError: the user's\n")
 
 
 def test_a_non_daemon_thread_completes(run_child: RunChild, app: AppServer) -> None:

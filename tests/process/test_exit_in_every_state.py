@@ -29,6 +29,12 @@ def leave(monotonic=time.monotonic):
     print(monotonic(), flush=True)
 """
 
+#: The exit of the interpreter alone, with as many modules to clear.
+IDLE = """
+atexit.unregister(syncclient._fork._at_exit)
+leave()
+"""
+
 #: A thread in every place there is, and objects left open.
 EVERYTHING = """
 from contextlib import ExitStack
@@ -63,7 +69,7 @@ def exits(
     for _ in range(TRIES):
         child, seconds = _exit_of(run_child, app, code, flags)
         if seconds >= limit:
-            seconds -= _exit_of(run_child, app, "leave()", flags)[1]
+            seconds -= _exit_of(run_child, app, IDLE, flags)[1]
         took.append(seconds)
         if seconds < limit:
             return child
@@ -79,7 +85,30 @@ def _exit_of(
     return child, ended - float(child.stdout.splitlines()[-1])
 
 
-def test_nothing_is_pending(run_child: RunChild, app: AppServer) -> None:
+ENDS = pytest.mark.parametrize(
+    ("end", "status"),
+    [
+        ("", 0),
+        ("sys.exit(3)", 3),
+        ("sys.exit('said')", 1),
+        ("raise SystemExit", 0),
+        ("raise LookupError('the user')", 1),
+        ("os._exit(4)", 4),
+    ],
+)
+
+
+def assert_ended_by(end: str, status: int, child: Child) -> None:
+    assert child.status == status
+    if "raise LookupError" in end:
+        assert child.stderr.count("Traceback") == 1
+        assert child.stderr.endswith("LookupError: the user\n")
+    else:
+        assert child.stderr == ("said\n" if "said" in end else "")
+
+
+@ENDS
+def test_nothing_is_pending(run_child: RunChild, app: AppServer, end: str, status: int) -> None:
     """A session that is never closed, with a connection kept alive, costs no time."""
     code = """
 session = syncclient.Session()
@@ -87,29 +116,14 @@ session.get(url)
 syncclient.get(url)
 leave()
 """
-    child = exits(run_child, app, code, NOTHING_PENDING)
-    assert (child.stderr, child.status) == ("", 0)
+    assert_ended_by(end, status, exits(run_child, app, code + end, NOTHING_PENDING))
 
 
-@pytest.mark.parametrize(
-    ("end", "status"),
-    [
-        ("", 0),
-        ("sys.exit(3)", 3),
-        ("sys.exit('said')", 1),
-        ("raise LookupError('the user')", 1),
-        ("os._exit(4)", 4),
-    ],
-)
+@ENDS
 def test_everything_is_pending(run_child: RunChild, app: AppServer, end: str, status: int) -> None:
     """A daemon thread in every place (in a hung look-up, too), a stream and a socket open."""
     child = exits(run_child, app, EVERYTHING + "leave()\n" + end, AT_MOST)
-    assert child.status == status
-    if "raise" in end:
-        assert child.stderr.count("Traceback") == 1
-        assert child.stderr.endswith("LookupError: the user\n")
-    else:
-        assert child.stderr == ("said\n" if "said" in end else "")
+    assert_ended_by(end, status, child)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends POSIX signals")
@@ -291,11 +305,17 @@ def early():
     over = True
     leave()
 
+def ask():
+    try:
+        session.get(url)
+    except syncclient.SessionClosedError:
+        pass
+
 atexit._clear()
 atexit.register(early)
 atexit.register(syncclient._fork._at_exit)
 session = syncclient.Session(middlewares=[stubborn])
-threading.Thread(target=session.get, args=(url,), daemon=True).start()
+threading.Thread(target=ask, daemon=True).start()
 assert entered.wait(5)
 syncclient.get(url)
 """
@@ -303,7 +323,7 @@ syncclient.get(url)
     said = child.stdout.splitlines()[:-1]
     assert said[0] == "True"
     assert said[1] == "200" or (said[1] == "too late: True" and sys.version_info[:2] == (3, 12))
-    assert child.status == 0
+    assert (child.stderr, child.status) == ("", 0)
 
 
 @pytest.mark.parametrize("used", ["", "session.get(url)"], ids=["never used", "used"])
@@ -385,13 +405,26 @@ leave()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends POSIX signals")
-@pytest.mark.parametrize("signal", ["SIGINT", "SIGTERM"])
-@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize(
+    ("signal", "times"),
+    [("SIGINT", 1), ("SIGINT", 2), ("SIGTERM", 1), ("SIGTERM", 2), ("SIGALRM", 1)],
+)
 def test_a_signal_while_the_interpreter_exits(
-    run_child: RunChild, app: AppServer, times: int, signal: str
+    run_child: RunChild, app: AppServer, signal: str, times: int
 ) -> None:
-    """Ctrl-C, or SIGTERM whose handler leaves, ends the wait for what is open; silently."""
+    """Ctrl-C, or SIGTERM whose handler leaves, ends the wait for what is open; silently.
+
+    An exception of the user's, by the handler of SIGALRM, ends it too, and is not hidden:
+    Python prints it.
+    """
     code = f"""
+class TooLong(Exception):
+    pass
+
+def ring(number, frame):
+    raise TooLong("the user")
+
+signal.signal(signal.SIGALRM, ring)
 signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(5))
 
 async def stubborn(request, handler):
@@ -410,4 +443,9 @@ threading.Thread(target=session.get, args=(url,), daemon=True).start()
 began.wait(10)
 """
     child = exits(run_child, app, code, NOTHING_PENDING)
-    assert (child.stderr, child.status) == ("", 0)
+    assert child.status == 0
+    if signal == "SIGALRM":
+        assert child.stderr.count("Traceback") == 1
+        assert child.stderr.endswith("TooLong: the user\n")
+    else:
+        assert child.stderr == ""

@@ -14,7 +14,7 @@ from tests.servers.process import AppServer
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 
 #: Forks again and again while two threads make requests and two read streams, and once
-#: more in a child.
+#: more in each child; child and grandchild end alike.
 FORK = """
 import asyncio, gc, os, sys, threading
 import logging, warnings
@@ -22,7 +22,7 @@ logging.getLogger("asyncio").setLevel(logging.ERROR)  # that a callback took lon
 warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
 import syncclient
 
-url, end, loop = sys.argv[1:]
+url, end, status, loop = sys.argv[1:]
 factory = asyncio.new_event_loop if loop == "asyncio" else None
 loop_thread = syncclient.LoopThread(loop_factory=factory)
 jar = syncclient.CookieJar(unsafe=True)
@@ -72,10 +72,9 @@ def child():
     else:
         os._exit(99)
     pid = os.fork()
-    if pid == 0:
-        check(session)
-        os._exit(5)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 5
+    if pid != 0:
+        ended = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        assert ended == int(status), ended
     check(session)
     gc.collect()
 
@@ -108,15 +107,13 @@ else:
 """
 
 
-EXIT = "sys.exit(7)"
-COLLECT = "del session, held; gc.collect(); sys.exit(7)"
 ENDS = pytest.mark.parametrize(
     ("end", "status"),
     [
-        (EXIT, 7),
+        ("sys.exit(7)", 7),
         ("os._exit(7)", 7),
         ("session.close(); sys.exit(7)", 7),
-        (COLLECT, 7),
+        ("del session, held; gc.collect(); sys.exit(7)", 7),
         ("sys.stderr = None; raise LookupError('in the child')", 1),
     ],
     ids=["exit", "_exit", "close", "collect", "exception"],
@@ -131,22 +128,29 @@ def test_children_come_and_go(
 ) -> None:
     """The child works on connections of its own, however it ends; the parent is undisturbed.
 
-    The parent's threads go on with requests and streams throughout, and a stream of its own
-    that was open at the fork is read to its end afterwards.
+    So does its own child. The parent's threads go on with requests and streams throughout, and
+    a stream of its own that was open at the fork is read to its end afterwards.
     """
-    assert_undisturbed(run_child(FORK, app.url, end, loop, timeout=60), status)
+    assert_undisturbed(run_child(FORK, app.url, end, str(status), loop, timeout=60), status)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
-@pytest.mark.parametrize("end", [EXIT, COLLECT], ids=["exit", "collect"])
+@ENDS
 def test_children_come_and_go_over_tls(
-    run_child: RunChild, tls_app: AppServer, ca: trustme.CA, tmp_path: Path, end: str, loop: str
+    run_child: RunChild,
+    tls_app: AppServer,
+    ca: trustme.CA,
+    tmp_path: Path,
+    end: str,
+    status: int,
+    loop: str,
 ) -> None:
     """Over TLS, too: nothing of the child's, least of all a goodbye, gets into the streams."""
     ca.cert_pem.write_to_path(tmp_path / "ca.pem")
     env = {"SSL_CERT_FILE": str(tmp_path / "ca.pem")}
-    assert_undisturbed(run_child(FORK, tls_app.url, end, loop, timeout=60, env=env), 7)
+    child = run_child(FORK, tls_app.url, end, str(status), loop, timeout=60, env=env)
+    assert_undisturbed(child, status)
 
 
 def assert_undisturbed(child: Child, status: int) -> None:
@@ -160,24 +164,40 @@ def assert_undisturbed(child: Child, status: int) -> None:
 
 
 @pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
-def test_a_child_that_asks_nothing(run_child: RunChild, app: AppServer, loop: str) -> None:
+@pytest.mark.parametrize(
+    "leave",
+    ["sys.exit(7)", "with session: sys.exit(7)", "collect(); sys.exit(7)"],
+    ids=["exit", "close", "collect"],
+)
+def test_a_child_that_asks_nothing(
+    run_child: RunChild, app: AppServer, leave: str, loop: str
+) -> None:
     """A child that never uses the inherited session ends with its own status, and not by a signal.
 
-    uvloop's destructor used to wait there for threads that only the parent had.
+    It leaves the session alone, closes it, or has it collected, and says nothing. uvloop's
+    destructor used to wait there for threads that only the parent had.
     """
     code = """
-import asyncio, os, sys, warnings
+import asyncio, gc, os, sys, warnings
 warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
 import syncclient
 
-factory = asyncio.new_event_loop if sys.argv[2] == "asyncio" else None
-with syncclient.Session(loop_thread=syncclient.LoopThread(loop_factory=factory)) as session:
-    for host in ("127.0.0.1", "localhost"):
-        session.get(sys.argv[1].replace("127.0.0.1", host) + "/json").read()
-    pid = os.fork()
-    if pid == 0:
-        sys.exit(7)
-    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+url, leave, loop = sys.argv[1:]
+
+def collect():
+    global session
+    del session
+    gc.collect()
+
+factory = asyncio.new_event_loop if loop == "asyncio" else None
+session = syncclient.Session(loop_thread=syncclient.LoopThread(loop_factory=factory))
+for host in ("127.0.0.1", "localhost"):
+    session.get(url.replace("127.0.0.1", host) + "/json").read()
+pid = os.fork()
+if pid == 0:
+    exec(leave)
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+session.close()
 """
-    child = run_child(code, app.url, loop)
+    child = run_child(code, app.url, leave, loop)
     assert (child.stdout, child.stderr) == ("7\n", "")

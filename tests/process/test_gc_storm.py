@@ -17,48 +17,64 @@ from syncclient._loop_thread import default_loop_thread
 warnings.simplefilter("ignore", ResourceWarning)  # all of it is dropped unclosed, on purpose
 logging.getLogger("asyncio").setLevel(logging.ERROR)  # callbacks are slow in this weather
 url = sys.argv[1]
+#: What was finalised where: the kind of thing, and the thread.
 finalised_on = set()
+WANTED = ("response", "syncclient-loop")
 
 
 class Witness:
+    def __init__(self, kind):
+        self.kind = kind
+
     def __del__(self):
-        finalised_on.add(threading.current_thread().name)
+        finalised_on.add((self.kind, threading.current_thread().name))
 
 
-def dropped(*things):
-    cycle = [Witness(), *things]
+def dropped(kind, *things):
+    cycle = [Witness(kind), *things]
     cycle.append(cycle)
+
+
+def dropped_by_the_loop(kind, *things):
+    cycle = [Witness(kind), *things]
+    cycle.append(cycle)
+    box = [cycle]
+    del cycle, things
+    default_loop_thread._run.loop.call_soon_threadsafe(box.clear)
 
 
 def storm(session, number):
     for turn in range(60):
-        # Which thread collects is chance: it goes on until the loop's has.
-        if turn >= 4 and "syncclient-loop" in finalised_on:
+        # Which thread collects is chance: it goes on until the loop's has finalised a response.
+        if turn >= 10 and WANTED in finalised_on:
             break
-        dropped(session.get("/bytes/2000000"))
+        dropped("response", session.get("/bytes/2000000"))
+        dropped_by_the_loop("response", session.get("/bytes/2000000"))
         stream = session.get("/bytes/2000000").content
         assert len(stream.read(10)) == 10
-        dropped(stream)
+        dropped("stream", stream)
         del stream
         socket = session.ws_connect("/echo?burst=3")
         assert socket.receive_str(timeout=20) == "0"
-        dropped(socket)
+        dropped("socket", socket)
         del socket
         own = syncclient.Session(url)
         assert own.get(f"/anything/{number}").json()["target"] == f"/anything/{number}"
-        dropped(own)
+        dropped("session", own)
         del own
-        dropped(session.submit("GET", "/delay/0.01"), session.submit("GET", "/bytes/2000000"))
+        slow, large = (session.submit("GET", path) for path in ("/delay/0.01", "/bytes/2000000"))
+        dropped("futures", slow, large)
+        del slow, large
         writer = syncclient.BodyWriter()
         future = session.submit("POST", "/upload", data=writer)
         writer.write(b"some")
-        dropped(writer, future)
+        dropped("writer", writer, future)
         del writer, future
         reply = session.post("/anything/here", json={"n": number}).json()
         assert reply["json"] == {"n": number}
         try:
             with syncclient.timeout(0.01):
-                dropped(session.get("/delay/5"))
+                dropped("late", session.get("/delay/5"))
         except syncclient.DeadlineError:
             pass
 
@@ -82,7 +98,7 @@ with syncclient.Session(url) as session:
             break
     else:
         print("left over:", len(run.tenants) - 1, "leases,", tasks, run.posted)
-print("on the loop thread too" if "syncclient-loop" in finalised_on else finalised_on)
+print("on the loop thread too" if WANTED in finalised_on else finalised_on)
 print([t.name for t in threading.enumerate() if t.name.startswith("syncclient-loop")])
 """
 

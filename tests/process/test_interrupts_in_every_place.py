@@ -1,20 +1,20 @@
 """Wherever a thread is blocked, whatever is raised into it ends the wait (rule 6).
 
 In time means at once, for a signal ends the wait of the main thread, and within a slice at
-most: of 0.1 s in the main thread, of 0.15 s in others, which no signal wakes. Noise can only
-lengthen that. So every single case has a second, and the quickest of each kind 0.2 s.
+most: of 0.1 s in the main thread, of 0.15 s in others, which no signal wakes. So 0.2 s is the
+promise, for each place and each means. Noise can only lengthen that: hence some tries.
 """
 
 from __future__ import annotations
 
 import sys
-from collections import defaultdict
 from pathlib import Path
 
 import pytest
 
 from tests.children import RunChild
 from tests.places import PLACES
+from tests.process.interrupted import PROMISED
 
 pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="sends POSIX signals"),
@@ -22,9 +22,6 @@ pytestmark = [
 ]
 
 SCRIPT = Path(__file__).with_name("interrupted.py")
-
-PROMISED = 0.2
-NOISY = 1.0
 
 EXPECTED = {
     "once": "KeyboardInterrupt",
@@ -57,13 +54,7 @@ def test_an_interrupt_ends_the_wait(run_child: RunChild, names: list[str]) -> No
     """
     child = run_child(SCRIPT, *names, flags=("-W", "error"))
     assert (child.stderr, child.status) == ("", 0), child.stdout
-    late = defaultdict(list)
-    for line in child.stdout.splitlines():
-        _, means, exception, seconds = line.split()
-        assert exception == EXPECTED[means], line
-        assert float(seconds) < NOISY, line
-        late[means].append(float(seconds))
-    assert {means: len(each) for means, each in late.items()} == dict.fromkeys(EXPECTED, len(names))
-    assert {means: min(each) < PROMISED for means, each in late.items()} == dict.fromkeys(
-        late, True
-    )
+    lines = [line.split() for line in child.stdout.splitlines()]
+    expected = [[name, means, error] for name in names for means, error in EXPECTED.items()]
+    assert [line[:3] for line in lines] == expected
+    assert [line for line in lines if float(line[3]) >= PROMISED] == []

@@ -13,8 +13,9 @@ from tests.servers.process import AppServer
 
 #: What is sent to the workers, and what they answer. A script, which their processes import.
 SESSION = """
-import logging, os, sys, threading
+import logging, os, sys, threading, warnings
 import syncclient
+warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
 logging.getLogger("asyncio").setLevel(logging.ERROR)  # that a callback took long: it may, here
 
 def serialized(value):
@@ -35,6 +36,7 @@ class Api(syncclient.Session):
 
 def visit(session):
     with session:
+        inherited = session.connector.snapshot().open
         told = session.post("/anything", json={}).json()
         return (
             told["cookies"],
@@ -42,11 +44,12 @@ def visit(session):
             told["json"],
             session.token,
             session.connector.snapshot().limit,
+            inherited,
             os.getpid(),
         )
 
 #: Answers it in the parent and in workers alike.
-EXPECTED = ({"flavour": "oat"}, ["t"], [7], "t", 7)
+EXPECTED = ({"flavour": "oat"}, ["t"], [7], "t", 7, 0)
 
 def made(url):
     session = Api(url, "t")
@@ -122,10 +125,6 @@ if __name__ == "__main__":
 """
 
 
-#: The ways to start a process that need a pickle; a forked one has the session as it is.
-METHODS = [method for method in multiprocessing.get_all_start_methods() if method != "fork"]
-
-
 @pytest.fixture
 def script(tmp_path: Path) -> Path:
     """Where to write a script: the processes that it spawns import it from there."""
@@ -139,11 +138,12 @@ def run(run_child: RunChild, script: Path, code: str, *args: str, warnings: bool
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
 def test_worker_processes(run_child: RunChild, app: AppServer, script: Path, method: str) -> None:
     """Settings, cookies and a subclass's attributes arrive; connections are made anew.
 
-    In the parent, threads use the session all the while, and a body stays open.
+    In the parent, threads use the session all the while, and a body stays open. A pool pickles
+    what it hands to its workers, forked ones too.
     """
     child = run(run_child, script, POOL, app.url, method)
     assert (child.stdout, child.stderr, child.status) == ("6\n2\n[]\n", "", 0)
@@ -157,3 +157,4 @@ def test_dask_workers(run_child: RunChild, app: AppServer, script: Path) -> None
     """A session goes to the workers of a cluster as an argument, functions of its own included."""
     child = run(run_child, script, DASK, app.url, warnings=False)
     assert (child.stdout, child.status) == ("4\n1\n1\n", 0), child.stderr
+    assert "Traceback" not in child.stderr, child.stderr

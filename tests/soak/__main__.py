@@ -24,6 +24,10 @@ from tests.soak.world import HANG, Operation, Tally, World
 
 #: How many sessions stay open throughout.
 _SESSIONS = 4
+#: Seconds that threads of the traffic's own have to end after the last of it.
+_LAST_THREADS = 5.0
+#: What may be resident after closing, by the most that was before: closing takes some, too.
+_NOISE = 1.05
 #: How many complaints are shown in full.
 _SHOWN = 10
 
@@ -97,6 +101,7 @@ def soak(minutes: float, threads: int, seed: int, every: float) -> list[str]:
         app_server() as app,
         fault_server() as faults,
     ):
+        threads_before = set(threading.enumerate())
         with syncclient.Session(app.url) as first:
             first.get("/get").read()  # libuv keeps a pipe from the first loop of a process
         before = gauge.read(time.monotonic(), 0)
@@ -116,11 +121,25 @@ def soak(minutes: float, threads: int, seed: int, every: float) -> list[str]:
             complaints.append(f"after the end there is pending: {after.pending}")
         if left := {t.name for t in threading.enumerate() if t.name.startswith("syncclient")}:
             complaints.append(f"threads that outlived their sessions: {left}")
+        if others := _outlasting(threads_before):
+            complaints.append(f"threads that go on: {others}")
+        most = max((reading.rss for reading in readings), default=after.rss)
+        if after.rss > most * _NOISE:
+            complaints.append(f"closed: {after.rss:.1f} MB; before: {most:.1f} at most")
         if left_open := after.descriptors - before.descriptors:
             complaints.append(f"{left_open} descriptors left open: {gauge.descriptors()}")
     for name, count in crew.done.snapshot().most_common():
         _say(f"{count:8} {name}")
     return complaints + gauge.grown(readings)
+
+
+def _outlasting(before: set[threading.Thread]) -> list[str]:
+    """Return the threads that are new and have not ended within a few seconds."""
+    until = time.monotonic() + _LAST_THREADS
+    new = [thread for thread in threading.enumerate() if thread not in before]
+    for thread in new:  # timers and the like, which end by themselves
+        thread.join(max(0.0, until - time.monotonic()))
+    return [thread.name for thread in new if thread.is_alive()]
 
 
 def _run(crew: Crew, seconds: float, every: float) -> tuple[list[gauge.Reading], list[str]]:

@@ -5,7 +5,9 @@ fault stands beside it, in `EXPECTED`.
 """
 
 import asyncio
+import base64
 import gzip
+import hashlib
 import socket
 import struct
 import subprocess
@@ -15,12 +17,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from aiohttp import (
-    ClientConnectionError,
     ClientOSError,
     ClientPayloadError,
     ClientResponseError,
     ServerDisconnectedError,
     ServerTimeoutError,
+    WSCloseCode,
+    WSMsgType,
 )
 
 from tests.servers.content import pattern
@@ -35,9 +38,15 @@ Fault = Callable[["Wire"], Awaitable[bool]]
 class Wire:
     """One connection: what the faults are made of."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes
+    ) -> None:
         self._reader = reader
         self._writer = writer
+        lines = request.decode("latin-1").split("\r\n")
+        self._headers = {
+            name.lower(): value for name, _, value in (s.partition(": ") for s in lines)
+        }
 
     async def send(self, data: bytes) -> None:
         self._writer.write(data)
@@ -47,6 +56,26 @@ class Wire:
         coding = "Transfer-Encoding: chunked" if length is None else f"Content-Length: {length}"
         lines = ["HTTP/1.1 200 OK", coding, *headers, "", ""]
         await self.send("\r\n".join(lines).encode())
+
+    async def request_body(self) -> None:
+        """Read the body of the request, to its last byte."""
+        if "transfer-encoding" not in self._headers:
+            await self._reader.readexactly(int(self._headers.get("content-length", "0")))
+            return
+        while size := int(await self._reader.readuntil(b"\r\n"), 16):
+            await self._reader.readexactly(size + 2)
+        await self._reader.readexactly(2)
+
+    async def upgrade(self) -> None:
+        """Make a WebSocket of it."""
+        key = self._headers["sec-websocket-key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+        accept = base64.b64encode(hashlib.sha1(key.encode()).digest()).decode()
+        lines = ["HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade"]
+        await self.send("\r\n".join([*lines, f"Sec-WebSocket-Accept: {accept}", "", ""]).encode())
+
+    async def some(self) -> None:
+        """Wait for the client to send something."""
+        await self._reader.read(65536)
 
     def reset(self) -> None:
         """End the connection with an RST."""
@@ -143,6 +172,15 @@ async def dribble(wire: Wire) -> bool:
     return True
 
 
+async def half_a_frame(wire: Wire) -> bool:
+    """A WebSocket with a message, and the beginning of another; a reset when the client speaks."""
+    await wire.upgrade()
+    await wire.send(b"\x81\x04fine" + b"\x82\x7e\x10\x00" + pattern(1000))
+    await wire.some()
+    wire.reset()
+    return False
+
+
 _FAULTS: dict[str, Fault] = {
     fault.__name__: fault
     for fault in (
@@ -159,8 +197,12 @@ _FAULTS: dict[str, Fault] = {
         stall_in_body,
         garbage_after,
         dribble,
+        half_a_frame,
     )
 }
+
+#: Those that do not wait for the body of a POST.
+_UNREAD = frozenset({reset, close, stall})
 
 #: Fault -> the errors that a client may get for it, or the body that it must get.
 EXPECTED: dict[str, tuple[type[Exception], ...] | bytes] = {
@@ -179,8 +221,8 @@ EXPECTED: dict[str, tuple[type[Exception], ...] | bytes] = {
     "dribble": b"fine",
 }
 
-#: What a kept-alive connection that a fault has spoilt may do to the request after it.
-SPOILT = (ClientConnectionError,)
+#: What `half_a_frame` ends with, after its message: the kind of the last one, and the code.
+EXPECTED_OF_SOCKET = (WSMsgType.CLOSED, WSCloseCode.ABNORMAL_CLOSURE)
 
 
 # The process.
@@ -191,8 +233,11 @@ async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
         try:
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
-                name = head.split(b" ", 2)[1].decode().strip("/")
-                if not await _FAULTS[name](Wire(reader, writer)):
+                fault = _FAULTS[head.split(b" ", 2)[1].decode().strip("/")]
+                wire = Wire(reader, writer, head)
+                if fault not in _UNREAD:
+                    await wire.request_body()
+                if not await fault(wire):
                     break
         finally:
             writer.close()

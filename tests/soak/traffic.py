@@ -14,7 +14,7 @@ from contextlib import suppress
 
 import syncclient
 from tests.servers.content import pattern
-from tests.soak.faults import EXPECTED, STALL_TIMEOUT
+from tests.soak.faults import EXPECTED, EXPECTED_OF_SOCKET, STALL_TIMEOUT
 from tests.soak.world import HANG, Operation, World, WrongError, check
 
 #: Makes every request one of its own, so that no reply can pass for another's.
@@ -88,14 +88,15 @@ def upload_written(world: World, rng: random.Random) -> None:
     data = pattern(rng.choice([10, 5000, 400_000]), rng.randrange(1000))
     writer = syncclient.BodyWriter()
     thread = threading.Thread(target=_write, args=(writer, data))
-    thread.start()
     try:
+        thread.start()
         response = world.session(rng).post("/upload", data=writer)
     except BaseException:
         writer.abort()
         raise
     finally:
-        thread.join(HANG)
+        with suppress(RuntimeError):  # an interrupt kept it from starting
+            thread.join(HANG)
     _check_upload(response, data)
 
 
@@ -251,17 +252,39 @@ def deadline(world: World, rng: random.Random) -> None:
 
 
 def fault(world: World, rng: random.Random) -> None:
-    """What the other server does wrong, and the error that this must be, or the right reply."""
+    """What the other server does wrong, and the error that this must be, or the right reply.
+
+    Asked by a GET, or by a POST whose body some faults leave unread, wholly or in part.
+    """
     name, expected = rng.choice(list(EXPECTED.items()))
     seconds = STALL_TIMEOUT if name.startswith("stall") else HANG
+    url, session = f"{world.faults}/{name}", world.session(rng)
+    data = pattern(rng.choice([10, 5000, 400_000]))
+    how = rng.randrange(4)
     try:
-        with world.session(rng).get(f"{world.faults}/{name}", timeout=seconds) as response:
+        if how < 2:
+            response = session.get(url, timeout=seconds)
+        else:
+            posted = data if how == 2 else _pieces(data)
+            response = session.post(url, data=posted, timeout=seconds)
+        with response:
             got = response.read()
     except syncclient.ClientError as exc:
         if isinstance(expected, bytes) or not isinstance(exc, expected):
             raise
     else:
         check(got == expected, name, got)
+
+
+def fault_in_socket(world: World, rng: random.Random) -> None:
+    """A WebSocket that is reset in the middle of a message: what came before it, and its end."""
+    ws = world.session(rng).ws_connect(f"{world.faults}/half_a_frame")
+    check(ws.receive_str(timeout=HANG) == "fine", "the message before the fault")
+    ws.send_str("and the rest?")
+    message = ws.receive(HANG)
+    got = (message.type, ws.close_code)
+    check(got == EXPECTED_OF_SOCKET, "after half a frame", got, message)
+    check(ws.closed, "open after half a frame and a reset")
 
 
 def collect(world: World, rng: random.Random) -> None:
@@ -286,5 +309,6 @@ MIX: dict[Operation, int] = {
     download: 3,
     deadline: 3,
     fault: 10,
+    fault_in_socket: 2,
     collect: 1,
 }

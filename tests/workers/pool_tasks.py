@@ -3,6 +3,7 @@
 import gc
 import os
 import sys
+from multiprocessing.synchronize import Event
 
 import syncclient
 
@@ -18,9 +19,11 @@ def ask(number: int) -> "tuple[int, int]":
     return os.getpid(), answer
 
 
-def ask_and_end(how: str) -> None:
-    """Ask, and then end the process by ``how``."""
+def ask_and_end(how: str, asked: Event, may_end: Event) -> None:
+    """Ask, say so, and when told end the process by ``how``."""
     ask(1)
+    asked.set()
+    may_end.wait(30)
     if how == "exit":
         sys.exit(3)
     elif how == "_exit":

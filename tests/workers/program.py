@@ -54,12 +54,13 @@ class Program:
         return self.output
 
     def wait(self, timeout: float = LIMIT) -> int:
-        """Block until it has ended; return its status."""
+        """Block until it and all that inherited its output have ended; return its status."""
         try:
             status = self.process.wait(timeout)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"still there after {timeout:g} s:\n{self.output}") from None
         self._reader.join(timeout)
+        assert not self._reader.is_alive(), f"a child of it lives on:\n{self.output}"
         return status
 
     def _read(self) -> None:
