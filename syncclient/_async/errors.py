@@ -31,6 +31,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from multidict import CIMultiDictProxy
 from yarl import URL
 
+from .._deadline import DeadlineError
 from .._exceptions import (
     ConnectTimeoutError,
     PoolTimeoutError,
@@ -48,6 +49,8 @@ def explained(error: Exception, progress: Progress) -> Exception:
 
     Raise it from its ``cause``.
     """
+    if isinstance(error, DeadlineError):
+        return error  # out of the handler of a blocking middleware, and told in full
     if isinstance(error, asyncio.TimeoutError) and not isinstance(error, ClientOSError):
         return _timeout(error, progress)
     where = str(progress)

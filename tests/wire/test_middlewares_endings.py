@@ -87,6 +87,18 @@ def test_the_deadline_of_a_block_around_the_call(
         wire.wait_until_closed()
 
 
+def test_a_deadline_of_its_own_that_it_lets_pass(raw_server: StartRawServer) -> None:
+    """What comes out of the handler then, and out of the middleware, comes out of the call."""
+
+    def impatient(request: MiddlewareRequest, handler: HandlerType) -> Response:
+        with syncclient.timeout(0.1):
+            return handler(request)
+
+    with Session(middlewares=[impatient]) as session:
+        with pytest.raises(syncclient.DeadlineError, match="waiting for the response"):
+            session.get(raw_server(never_answer).url)
+
+
 def test_a_deadline_of_its_own(app: AppServer, raw_server: StartRawServer) -> None:
     """A block in the middleware cuts the handler short, and the middleware goes on from there."""
     wire = raw_server(never_answer)
