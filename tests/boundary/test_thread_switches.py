@@ -7,7 +7,6 @@ caller ends in bounded time with one of the outcomes named, and nothing is left 
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import os
 import random
 import sys
@@ -124,36 +123,6 @@ def interrupts(portal: Portal[Resident], dice: random.Random) -> None:
     )
 
 
-class Stop(BaseException):
-    """What is set on a thread. Like KeyboardInterrupt, it is no error."""
-
-
-def interrupts_from_outside(portal: Portal[Resident], dice: random.Random) -> None:
-    """An exception set on a thread that makes one call after the other."""
-    ident: list[int] = []
-    running = threading.Event()
-    # Opened here: the tracer runs also where a lock is given back, and there no exception
-    # could come by itself.
-    portal.call(short)
-
-    def calls() -> str:
-        try:
-            ident.append(threading.get_ident())
-            running.set()
-            while True:
-                assert portal.call(short) == "fine"
-        except Stop:
-            return "stopped"
-
-    caller = in_thread(calls)
-    assert running.wait(HANG)
-    for _ in range(dice.randrange(6)):
-        assert portal.call(short) == "fine"  # for a moment that is another one each time
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident[0]), ctypes.py_object(Stop))
-    assert outcome(caller) == "stopped"
-    assert portal.call(short) == "fine"
-
-
 def cancelled_futures(portal: Portal[Resident], dice: random.Random) -> None:
     """Futures that are cancelled while they may be ending, or closed upon."""
     futures = [submit(portal, short) for _ in range(4)]
@@ -231,7 +200,6 @@ _SCENARIOS: list[Callable[[Portal[Resident], random.Random], None]] = [
     calls_and_death,
     jobs,
     interrupts,
-    interrupts_from_outside,
     cancelled_futures,
     finalisers,
     leases,

@@ -346,11 +346,13 @@ async def slow(session, context, params):
 config = syncclient.TraceConfig()
 config.on_request_start.append(slow)
 
+woken = []
+
 def other_thread():
     try:
         session.get(server.url)
     except syncclient.SessionClosedError:
-        print("woken")
+        woken.append("woken")
 
 with RawServer(answer) as server:
     session = syncclient.Session(trace_configs=[config])
@@ -360,6 +362,7 @@ with RawServer(answer) as server:
     session.close()
     report()
     thread.join(10)
+    print(*woken)
     print([t.name for t in threading.enumerate() if t.name == "syncclient-loop"])
 """,
     )
@@ -397,11 +400,13 @@ async def stubborn(session, context, params):
 config = syncclient.TraceConfig()
 config.on_request_start.append(stubborn)
 
+woken = []
+
 def other_thread():
     try:
         session.get(server.url)
     except syncclient.SessionClosedError:
-        print("woken")
+        woken.append("woken")
 
 with RawServer(answer) as server:
     session = syncclient.Session(trace_configs=[config])
@@ -420,6 +425,7 @@ with RawServer(answer) as server:
     report()
     left.set()
     thread.join(10)
+    print(*woken)
     for thread in threading.enumerate():
         if thread.name == "syncclient-loop":
             thread.join(10)
