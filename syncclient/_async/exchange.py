@@ -89,7 +89,7 @@ class Exchange:
         self._fits = fits(response)
         #: Whether a long body is received, up to the limits, also while its reader is away: for
         #: readers that release the interpreter's lock meanwhile, such as one that writes a file.
-        self.reads_on = False
+        self.reads_on: bool = False
         progress.phase = Phase.BODY
         #: Whether all of it has been handed over, or given up.
         self.done = False

@@ -27,7 +27,7 @@ class Outbox:
     def __init__(self) -> None:
         self.under_way: deque[None] = deque()
         #: Whether the connection has yet to take some of it.
-        self.congested = False
+        self.congested: bool = False
         #: Why a message that nobody waited for was not sent, until somebody is told.
         self.fault: BaseException | None = None
 
