@@ -73,7 +73,10 @@ def _positive(text: str) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the benchmarks. Return 0, or 1 if a server or a client failed; goals do not count."""
+    """Run the benchmarks. Return 0, or 1 if a server or a client failed, or instructions rose.
+
+    Goals for times do not count: they depend on what else the machine does.
+    """
     options = parse(sys.argv[1:] if arguments is None else arguments)
     plan = runner.Plan(
         works=[

@@ -101,6 +101,30 @@ def ratios(title: str, rows: Sequence[tuple[str, Mapping[str, float]]]) -> str:
     return _svg(title, height, [_text(0, 18, title), hint, *parts, *legend])
 
 
+def bars(title: str, groups: Sequence[tuple[str, Mapping[str, float]]]) -> str:
+    """Draw a bar for each client, in a group for each work: each says what it is, and how much.
+
+    As narrow as a phone, on which it is read at its own size.
+    """
+    width, name_width, room = 360, 84, 48
+    most = max(value for _, found in groups for value in found.values())
+    parts, y = [_text(0, 16, title)], 44.0
+    for label, found in groups:
+        parts.append(_text(0, y, label, kind="small"))
+        for client, value in found.items():
+            y += 20
+            length = (width - name_width - room) * value / most
+            kind = "" if client == "syncclient" else "small"
+            parts.append(_text(name_width - 8, y + 4, client, "end", kind))
+            parts.append(
+                f'<rect x="{name_width}" y="{y - 7:.1f}" width="{length:.1f}" height="14" '
+                f'rx="2" fill="{_colour(client)}"/>'
+            )
+            parts.append(_text(name_width + length + 6, y + 4, f"{value:.1f} x", kind=kind))
+        y += 32
+    return _svg(title, round(y - 18), parts, width)
+
+
 def lines(
     title: str,
     along: str,
@@ -171,10 +195,10 @@ def _text(x: float, y: float, text: str, anchor: str = "start", kind: str = "") 
     return f'<text{style} x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
 
 
-def _svg(title: str, height: int, parts: Sequence[str]) -> str:
+def _svg(title: str, height: int, parts: Sequence[str], width: int = WIDTH) -> str:
     body = "\n".join(parts)
     return (
-        f'<svg class="bench-chart" xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" '
-        f'height="{height}" viewBox="0 0 {WIDTH} {height}" role="img" '
+        f'<svg class="bench-chart" xmlns="http://www.w3.org/2000/svg" width="{width}" '
+        f'height="{height}" viewBox="0 0 {width} {height}" role="img" '
         f'aria-label="{escape(title)}">\n<style>{_STYLE}</style>\n{body}\n</svg>\n'
     )

@@ -13,10 +13,12 @@ from contextlib import suppress
 
 # http.client and friends look these up for every request and would leave loopback by them.
 _PROXY_VARIABLES = frozenset({"http_proxy", "https_proxy", "all_proxy", "ws_proxy", "wss_proxy"})
+# requests takes the authorities they name in place of its session's own.
+_AUTHORITY_VARIABLES = frozenset({"requests_ca_bundle", "curl_ca_bundle"})
 # A cold start compiles what it finds no bytecode of, which would be a source tree only: every
 # installed peer has been compiled by its installer.
 _BYTECODE_VARIABLES = frozenset({"pythondontwritebytecode"})
-_LEFT_OUT = _PROXY_VARIABLES | _BYTECODE_VARIABLES
+_LEFT_OUT = _PROXY_VARIABLES | _AUTHORITY_VARIABLES | _BYTECODE_VARIABLES
 
 
 class ChildError(Exception):

@@ -16,6 +16,7 @@ from statistics import median
 from benchmarks import chart
 from benchmarks.recorded import RecordedBoard, RecordedSeries, RecordedWork, load
 from benchmarks.report import fitting_scale
+from benchmarks.works import WORKS
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 RUN = "_static/performance.json"
@@ -27,6 +28,7 @@ PEERS = (
     "aiohttp",
     "requests",
     "httpx",
+    "httpx2",
     "urllib3",
     "niquests",
     "pycurl",
@@ -75,6 +77,8 @@ def charts(board: RecordedBoard) -> dict[str, str]:
     ]
     if rows:
         drawn["ratios"] = chart.ratios("how many times as fast as its peers, by work", rows)
+    if shown := beside_requests(board):
+        drawn["short"] = chart.bars("times as fast as requests", shown)
     for name, works in curves(board).items():
         series: dict[str, list[tuple[float, float]]] = {}
         for work in works:
@@ -108,6 +112,27 @@ def peers_of(work: RecordedWork) -> dict[str, float]:
     return {peer: _times_as_fast(ours, by_name[peer]) for peer in PEERS if peer in by_name}
 
 
+#: The works whose figures the pages begin with, in plain words; and who stands beside us there.
+PLAIN = {
+    "get-1": "small requests, one after the other",
+    "get-32": "small requests in 32 threads",
+    "map-100": "small requests, 100 at a time",
+    "download": "a large download, by chunks",
+}
+BESIDE = ("requests", "httpx", "aiohttp")
+
+
+def beside_requests(board: RecordedBoard) -> list[tuple[str, dict[str, float]]]:
+    """Return how many times as fast as requests each of a few clients was, by plain works."""
+    shown = []
+    for work in board["works"]:
+        if work["name"] in PLAIN and "requests" in (peers := peers_of(work)):
+            ours = peers["requests"]
+            others = {peer: ours / peers[peer] for peer in BESIDE if peer in peers}
+            shown.append((PLAIN[work["name"]], {OURS: ours, **others}))
+    return shown
+
+
 def _times_as_fast(ours: RecordedSeries, theirs: RecordedSeries) -> float:
     return median(
         other["seconds"] / mine["seconds"]
@@ -125,6 +150,7 @@ def _measured(work: RecordedWork) -> list[RecordedSeries]:
 def tables(board: RecordedBoard) -> str:
     """Return all tables, each between comments that the page includes it by."""
     sections: dict[str, str] = {
+        "plain": _plain(board),
         "run": _run(board),
         "goals": _goals(board),
         "works": _works(board),
@@ -141,15 +167,21 @@ def tables(board: RecordedBoard) -> str:
         else:
             sections[name] = _table(
                 [gauge["title"], gauge["unit"]],
-                (
-                    [each["what"], f"{each['value']:,.{_digits(each['value'])}f}"]
-                    for each in gauge["readings"]
-                ),
+                ([each["what"], _count(each["value"])] for each in gauge["readings"]),
             )
     written = "\n\n".join(
         f"<!-- {name} -->\n\n{text}\n\n<!-- end of {name} -->" for name, text in sections.items()
     )
     return f"<!-- Written by `python -m benchmarks.page`; changes here are lost. -->\n\n{written}\n"
+
+
+def _plain(board: RecordedBoard) -> str:
+    """Return the few figures that the page begins with."""
+    found = [
+        f"- **{ratios[OURS]:.1f} times** as fast as requests: {label}"
+        for label, ratios in beside_requests(board)
+    ]
+    return "\n".join(found) or NOT_IN_RUN
 
 
 def _run(board: RecordedBoard) -> str:
@@ -167,6 +199,7 @@ def _run(board: RecordedBoard) -> str:
         ["servers", "; ".join(servers)],
         ["versions", ", ".join(f"{name} {libraries[name]}" for name in sorted(libraries))],
         *(["not measured", f"{name}: {reason}"] for name, reason in board["absent"].items()),
+        *_added_since(board),
     ]
     told = _table(["", "this run"], ([str(cell) for cell in row] for row in rows))
     if board["quick"]:
@@ -177,22 +210,31 @@ def _run(board: RecordedBoard) -> str:
     return told
 
 
+def _added_since(board: RecordedBoard) -> list[Sequence[str]]:
+    """Return the row on works that the run does not know, where there are any."""
+    known = {work["name"] for work in board["works"]}
+    added = [f"`{work.name}`" for work in WORKS if work.name not in known]
+    return [["not in this run", ", ".join(added)]] if added else []
+
+
 def _goals(board: RecordedBoard) -> str:
     rows = []
     for work in board["works"]:
-        aims: dict[tuple[str, float | None, float | None], dict[str, tuple[str, bool]]] = {}
+        aims: dict[tuple[str, str, float | None, float | None], dict[str, tuple[str, bool]]] = {}
         for goal in work["goals"]:
             ratio, within = goal["times_as_fast"], goal["within"]
             said = f"{ratio:.2f} x" if within is None else f"{1 / ratio:.2f} x the time"
-            key = goal["peer"].partition("/")[0], goal["faster"], within
-            aims.setdefault(key, {})[goal["client"]] = said, goal["met"]
-        for (peer, faster, within), found in aims.items():
-            aim = (
+            client, _, loop = goal["client"].partition("/")
+            key = client, goal["peer"].partition("/")[0], goal["faster"], within
+            aims.setdefault(key, {})[loop] = said, goal["met"]
+        for (client, peer, faster, within), found in aims.items():
+            whose = "" if client == OURS else f"{client}: "
+            aim = whose + (
                 f">= {faster:g} x as fast as {peer}"
                 if within is None
                 else f"<= {within:g} x the time of {peer}"
             )
-            engine = "" if faster is None else _engine_alone(work, peer)
+            engine = "" if faster is None or whose else _engine_alone(work, peer)
             rows.append([f"`{work['name']}`", aim, *_verdict(found), engine])
     growths: dict[str, dict[str, tuple[str, bool]]] = {}
     for growth in board["growths"]:
@@ -200,7 +242,8 @@ def _goals(board: RecordedBoard) -> str:
             f"a request at {growth['last']:,} <= {growth['within']:g} x one at {growth['first']:,}"
         )
         verdict = f"x {growth['ratio']:.2f}", bool(growth["met"])
-        growths.setdefault(f"`{growth['curve']}`|{aim}", {})[growth["client"]] = verdict
+        _, _, loop = growth["client"].partition("/")
+        growths.setdefault(f"`{growth['curve']}`|{aim}", {})[loop] = verdict
     rows += [[*name.split("|"), *_verdict(found), ""] for name, found in growths.items()]
     for gauge in board["gauges"]:
         rows += [
@@ -234,8 +277,8 @@ def _engine_alone(work: RecordedWork, peer: str) -> str:
 
 def _verdict(found: Mapping[str, tuple[str, bool]]) -> list[str]:
     """Return what was measured, whether that is enough, and the same on asyncio's own loop."""
-    said, met = found.get(OURS, ("", False))
-    other = found.get(f"{OURS}/asyncio")
+    said, met = found.get("", ("", False))
+    other = found.get("asyncio")
     return [
         said,
         _met(met) if said else "",
@@ -248,15 +291,23 @@ def _met(met: bool) -> str:
 
 
 def _works(board: RecordedBoard) -> str:
-    told = [_work(work) for work in board["works"] if not work["curve"]]
+    counted = {
+        reading["what"]: reading["value"]
+        for gauge in board["gauges"]
+        if gauge["name"] == "instructions"
+        for reading in gauge["readings"]
+    }
+    told = [_work(work, counted) for work in board["works"] if not work["curve"]]
     return "\n\n".join(told) or NOT_IN_RUN
 
 
-def _work(work: RecordedWork) -> str:
+def _work(work: RecordedWork, counted: Mapping[str, float]) -> str:
     measured = sorted(_measured(work), key=lambda each: each["median_per_unit"])
     if not measured:
         return f"**`{work['name']}`**: no client could do it."
     scale = fitting_scale(measured[0]["median_per_unit"])
+    # Those of a client on its default loop: the names have no "/asyncio".
+    counts = {each["client"]: counted.get(f"{work['name']}: {each['client']}") for each in measured}
     rows = []
     for each in measured:
         busy, ratios = each["server_busy"], each["times_as_fast_as"]
@@ -268,6 +319,7 @@ def _work(work: RecordedWork) -> str:
                 f"{least} - {most}",
                 scale.show(each["cpu_per_unit"]),
                 "" if busy is None else f"{busy:.0%}",
+                *([_count(counts[each["client"]])] if any(counts.values()) else []),
                 *(
                     f"{ratio:.2f}" if (ratio := ratios.get(anchor)) else ""
                     for anchor in work["anchors"]
@@ -281,6 +333,7 @@ def _work(work: RecordedWork) -> str:
         "least - most",
         "CPU",
         "server",
+        *(["1,000 instructions"] if any(counts.values()) else []),
         *(f"x {anchor}" for anchor in work["anchors"]),
         "how",
     ]
@@ -311,6 +364,10 @@ def _curve(works: Sequence[RecordedWork]) -> str:
             for client, found in medians.items()
         ),
     )
+
+
+def _count(value: float | None) -> str:
+    return "" if value is None else f"{value:,.{_digits(value)}f}"
 
 
 def _digits(value: float) -> int:

@@ -94,12 +94,12 @@ class WorkResult:
         )
 
     def verdicts(self) -> list[Verdict]:
-        """Hold every variant of syncclient that was measured against the work's goals."""
+        """Hold every client that was measured, on either loop, against its goals of the work."""
         return [
             Verdict(series.client, counterpart(goal.peer, _LOOPS[series.client]), goal, ratio)
             for series in self.series
-            if series.client.partition("/")[0] == "syncclient"
             for goal in self.work.goals
+            if series.client.partition("/")[0] == goal.client
             if (ratio := self.times_as_fast(series, goal.peer)) is not None
         ]
 
@@ -188,6 +188,14 @@ class Scoreboard:
 
     @property
     def failed(self) -> bool:
-        return self.broken or any(
-            series.failure for result in self.results for series in result.series
+        return (
+            self.broken
+            or any(series.failure for result in self.results for series in result.series)
+            or any(result.broken for result in self.gauges if result.gauge.enforced)
+            or any(
+                reading.met is False
+                for result in self.gauges
+                for reading in result.readings
+                if reading.what in result.gauge.enforced
+            )
         )

@@ -17,6 +17,9 @@ CHUNK_BYTES = 64 * 1024
 THREADS = 32
 """Caller threads of ``get-32``, and of blocking peers in ``map-100``."""
 
+FEWER_THREADS = 16
+"""Caller threads of ``get-16``."""
+
 CONCURRENCY = 100
 """Requests in flight in ``map-100`` for clients that need no thread for each."""
 
@@ -41,6 +44,8 @@ class Goal:
     peer: str
     faster: float | None = None
     within: float | None = None
+    client: str = "syncclient"
+    """Whose goal it is: ours, or a door's."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +129,8 @@ def _busy(at: int) -> Work:
     )
 
 
+_AS_A_PLAIN_GET = (Goal("requests", faster=3.5), Goal("aiohttp", faster=1.0))
+
 WORKS: tuple[Work, ...] = (
     Work(
         "get-1",
@@ -139,6 +146,47 @@ WORKS: tuple[Work, ...] = (
             Goal("urllib3", faster=2.0),
             Goal("aiohttp", within=1.15),
         ),
+    ),
+    Work(
+        "post-1",
+        "POST of 1 KB of JSON, one thread, kept alive; a small JSON reply",
+        unit="request",
+        count=1_000,
+        quick=100,
+        warm=20,
+        rounds=7,
+        goals=_AS_A_PLAIN_GET,
+    ),
+    Work(
+        "tls-1",
+        "small JSON GET over TLS, one thread, kept alive",
+        unit="request",
+        count=1_000,
+        quick=100,
+        warm=20,
+        rounds=7,
+        goals=_AS_A_PLAIN_GET,
+    ),
+    Work(
+        "cookies-1",
+        "small JSON GET with three cookies, one of them set anew by each reply, one thread",
+        unit="request",
+        count=1_000,
+        quick=100,
+        warm=20,
+        rounds=7,
+        goals=_AS_A_PLAIN_GET,
+    ),
+    Work(
+        "get-16",
+        "small JSON GET, 16 threads on one session",
+        unit="request",
+        count=3_200,
+        quick=320,
+        warm=160,
+        rounds=7,
+        goals=(Goal("httpx2", faster=1.5, client="httpx2 on syncclient"),),
+        anchors=("requests", "httpx2"),
     ),
     Work(
         "get-32",
@@ -209,6 +257,17 @@ WORKS: tuple[Work, ...] = (
             Goal("aiohttp", faster=10.0),
         ),
         unit_bytes=LINE_BYTES,
+    ),
+    Work(
+        "sse",
+        "server-sent events, received as fast as they come",
+        unit="event",
+        count=10_000,
+        quick=1_000,
+        warm=100,
+        rounds=7,
+        goals=(Goal("httpx2", faster=1.5, client="httpx2 on syncclient"),),
+        anchors=("requests", "httpx2", "aiohttp"),
     ),
     Work(
         "upload",

@@ -4,24 +4,32 @@ import inspect
 import os
 import re
 import sys
-from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import Any
 
 from docutils import nodes
+
+import syncclient
+from syncclient import _session
 
 sys.path.append(str(Path(__file__).parent / "_ext"))
 
 project = "syncclient"
 author = "the syncclient contributors"
 copyright = "the syncclient contributors"  # Sphinx's name
-version = release = version_of("syncclient")
+version = release = syncclient.__version__
+
+# Of the keywords that help() shows for every verb the pages have one list, at request().
+for _home in (syncclient, syncclient.Session, syncclient.AioSession):
+    for _function in filter(inspect.isfunction, vars(_home).values()):
+        vars(_function).pop("__signature__", None)
 
 extensions = [
     "floors",
     "myst_parser",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
+    "sphinx_copybutton",
 ]
 exclude_patterns = ["_build", "_ext", "_static", "examples", "topics/_*.md"]
 root_doc = "index"
@@ -29,6 +37,10 @@ nitpicky = False
 
 # Titles are error messages, and options: with other quotes and dashes nobody would find them.
 smartquotes = False
+
+# What is copied is what is typed: without prompts, and without what was printed.
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
 
 html_theme = "furo"
 html_title = "syncclient"
@@ -67,6 +79,10 @@ _MADE_FOR_YOU = re.compile(
 )
 
 
+#: Defaults that a reader wants to see as numbers.
+_CONSTANT = re.compile(r"= (MOST|LINE_LIMIT|HEADER_LIMIT)\b")
+
+
 def plain_signature(
     app: Any, what: str, name: str, obj: object, options: Any, signature: str | None, returns: str
 ) -> tuple[str | None, str]:
@@ -75,7 +91,10 @@ def plain_signature(
         return None, returns
     if inspect.isclass(obj) and _MADE_FOR_YOU.fullmatch(name):
         return "", returns
-    signature = signature.replace(", **misspelt: Never", "").replace("= UNSET", "= ...")
+    signature = _CONSTANT.sub(lambda match: f"= {getattr(_session, match[1])}", signature)
+    signature = re.sub(r", \*+(?:misspelt|misplaced): Never", "", signature).replace(
+        "= UNSET", "= ..."
+    )
     signature = re.sub(r"~?[\w.]*\bUnset \| | \| ~?[\w.]*\bUnset\b", "", signature)
     return re.sub(r"~typing(?:_extensions)?\.", "", signature), returns
 

@@ -32,7 +32,7 @@ def example_server() -> Iterator[str]:
         try:
             url = process.stdout.readline().strip()
             assert url.startswith("http://"), f"the example server said {url!r}"
-            # By its name, as in the pages: a jar keeps no cookies of hosts that are addresses.
+            # By its name, as in the pages.
             yield f"localhost:{url.rpartition(':')[2]}"
         finally:
             process.terminate()

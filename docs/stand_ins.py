@@ -17,7 +17,7 @@ from dnslib import QTYPE, RR, A, DNSRecord  # type: ignore[import-untyped]  # no
 from dnslib.server import BaseResolver, DNSServer  # type: ignore[import-untyped]  # the same
 
 from docs.examples.server import make_app
-from tests.wire.proxy_servers import http_proxy
+from tests.servers.proxies import http_proxy
 
 
 @contextmanager

@@ -5,13 +5,15 @@
 ...     with session.get("https://python.org") as response:
 ...         print(response.status, response.headers["Content-Type"])
 
-The layers, each of which imports only what stands left of it: ground (values, errors,
-types) <- core (``_async``: the async client) and boundary (the loop thread and the way
-across: ``_loop_thread``, ``_call``, ``_portal``, ``_fork``) <- face (all the rest).
+The floors, each of which imports only from those named before it: ground (the files beside
+this one: values, errors, types); core (``_async``: the async client) and boundary
+(``_boundary``: the loop thread, and the calls that cross to it), which do not know each other;
+face (``_bodies``, ``_client``, ``_aio``, and on top ``_session`` and ``_api``).
 """
 
+import typing as _typing
+
 from aiohttp import (
-    BasicAuth,
     ClientConnectionError,
     ClientConnectionResetError,
     ClientConnectorCertificateError,
@@ -25,11 +27,9 @@ from aiohttp import (
     ClientProxyConnectionError,
     ClientResponseError,
     ClientSSLError,
-    ClientTimeout,
     ClientWSTimeout,
     ConnectionTimeoutError,
     ContentTypeError,
-    DigestAuthMiddleware,
     Fingerprint,
     FormData,
     HttpVersion,
@@ -60,43 +60,53 @@ from aiohttp import (
 from multidict import CIMultiDict, CIMultiDictProxy, MultiDict, MultiDictProxy
 from yarl import URL
 
-from ._aio import AioSession
-from ._aio_response import AioResponse
-from ._aio_stream import AioStreamReader
-from ._aio_websocket import AioWebSocket
+from ._aio.response import AioResponse
+from ._aio.session import AioSession
+from ._aio.websocket import AioWebSocket
 from ._api import delete, get, head, options, patch, post, put, request
-from ._async.rate_limit import RateLimit
-from ._async.request_log import RequestLog
-from ._async.retry import Retry
+from ._async.exchange.retry import Retry
+from ._async.middleware.cache.cache import HTTPCache
+from ._async.middleware.digest import DigestAuthMiddleware
+from ._async.middleware.rate_limit import RateLimit
+from ._async.middleware.request_log import RequestLog
 from ._async.sse import ServerSentEvent
-from ._bearer import BearerAuth
-from ._body_writer import BodyWriter
-from ._connector import BaseConnector, TCPConnector
-from ._cookies import CookieJar, DummyCookieJar
+from ._basic_auth import BasicAuth
+from ._bodies.aio_stream import AioStreamReader
+from ._bodies.stream import StreamReader
+from ._bodies.streamer import streamer
+from ._bodies.writer import BodyWriter
+from ._boundary.loop_thread import LoopThread
+from ._client.bearer import BearerAuth
+from ._client.connectors import BaseConnector, TCPConnector
+from ._client.cookies import CookieJar, DummyCookieJar
+from ._client.event_source import EventSource
+from ._client.har import HarRecorder
+from ._client.map import Request, ResponseIterator
+from ._client.middlewares import HandlerType, MiddlewareRequest, MiddlewareType
+from ._client.resolvers import AsyncResolver, ThreadedResolver
+from ._client.response import Response, StatusError
+from ._client.transports import NamedPipeConnector, SocksConnector, UnixConnector
+from ._client.websocket import WebSocket
+from ._client.websocket_forever import Forever
 from ._deadline import DeadlineError, timeout
 from ._exceptions import (
     BlockingCallError,
     ConnectTimeoutError,
+    LineTooLongError,
     LoopThreadError,
     PoolTimeoutError,
     ReadTimeoutError,
     SessionClosedError,
     TotalTimeoutError,
+    WriteTimeoutError,
 )
-from ._loop_thread import LoopThread
-from ._many import Request, ResponseIterator
-from ._middleware_request import MiddlewareRequest
-from ._middlewares import HandlerType, MiddlewareType
 from ._models import Attempt, Timings
-from ._resolver import AsyncResolver, ThreadedResolver
-from ._response import Response
+from ._name_clash import check_name as _check_name
+from ._other_libraries import not_in_module as _not_in_module
 from ._session import Session
-from ._sse import EventSource
-from ._stream import StreamReader
-from ._transports import NamedPipeConnector, SocksConnector, UnixConnector
+from ._timeout import ClientTimeout
 from ._types import HttpVersion10, HttpVersion11
-from ._websocket import WebSocket
-from ._ws_forever import Forever
+from ._version import __version__ as __version__
 
 __all__ = [
     "AioResponse",
@@ -138,13 +148,16 @@ __all__ = [
     "Fingerprint",
     "Forever",
     "FormData",
+    "HTTPCache",
     "HandlerType",
+    "HarRecorder",
     "HttpVersion",
     "HttpVersion10",
     "HttpVersion11",
     "InvalidURL",
     "InvalidUrlClientError",
     "InvalidUrlRedirectClientError",
+    "LineTooLongError",
     "LoopThread",
     "LoopThreadError",
     "MiddlewareRequest",
@@ -174,6 +187,7 @@ __all__ = [
     "SessionClosedError",
     "SocketTimeoutError",
     "SocksConnector",
+    "StatusError",
     "StreamReader",
     "TCPConnector",
     "ThreadedResolver",
@@ -190,6 +204,7 @@ __all__ = [
     "WSServerHandshakeError",
     "WebSocket",
     "WebSocketError",
+    "WriteTimeoutError",
     "delete",
     "encode_basic_auth",
     "get",
@@ -200,6 +215,7 @@ __all__ = [
     "post",
     "put",
     "request",
+    "streamer",
     "timeout",
 ]
 
@@ -209,3 +225,10 @@ for _name in __all__:
     if getattr(_value, "__module__", "").startswith("syncclient."):
         _value.__module__ = "syncclient"
 del _name, _value
+
+_check_name(__file__)
+
+if not _typing.TYPE_CHECKING:
+
+    def __getattr__(name):
+        raise _not_in_module(name)

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import sys
 
+from ._name_clash import CURE
+
 #: The exit code where the command line is not installed; sysexits.h calls it EX_UNAVAILABLE.
 NOT_INSTALLED = 69
 
 
 def main() -> None:
     """Run the command line with the arguments of this process; ends in SystemExit."""
+    package = sys.modules[__package__]
+    if not hasattr(package, "Session"):
+        # Theirs was installed last: our __init__.py is gone, and this file is left.
+        sys.stderr.write(f"syncclient: {CURE}\n")
+        sys.exit(NOT_INSTALLED)
     try:
         from ._cli.app import run
     except ModuleNotFoundError as exc:
@@ -17,7 +24,7 @@ def main() -> None:
             raise
         sys.stderr.write(
             f"syncclient: the command line needs {exc.name}, which is not installed: "
-            "pip install 'syncclient[cli]'\n"
+            "pip install click rich\n"
         )
         sys.exit(NOT_INSTALLED)
     except KeyboardInterrupt:

@@ -6,15 +6,17 @@ from typing import TYPE_CHECKING
 
 from aiohttp import hdrs
 
-from ._cookies import DummyCookieJar
-from ._request import RequestOptions
-from ._response import Response
+from ._boundary.unclosed import forgive
+from ._client.cookies import PassingJar
+from ._client.request import RequestOptions
+from ._client.response import Response
+from ._other_libraries import not_by_position
 from ._session import Session
+from ._shown import shown
 from ._types import StrOrURL
-from ._unclosed import forgive
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack
+    from typing_extensions import Never, Unpack
 
 _shared: dict[str, Session] = {}
 
@@ -25,53 +27,81 @@ def shared_session() -> Session:
     if session is None:
         # setdefault is atomic, and an unused session costs nothing. A lock could be
         # copied locked by a fork, or taken twice by a signal handler.
-        session = _shared.setdefault("session", Session(cookie_jar=DummyCookieJar()))
-        forgive(session)  # nobody has it, to close it
+        session = _shared.setdefault("session", Session(cookie_jar=PassingJar()))
+        forgive(session)  # the user does not have it, and cannot close it
     return session
 
 
-def request(method: str, url: StrOrURL, **options: Unpack[RequestOptions]) -> Response:
+@shown
+def request(
+    method: str, url: StrOrURL, *misplaced: Never, **options: Unpack[RequestOptions]
+) -> Response:
     """Send a request and return its response with the whole body read. Blocks until it is here.
 
-    Any thread may call it. Connections are pooled and shared by the whole process;
-    cookies are not kept. See ``Session.request`` for the keywords and the errors.
+    Any thread may call it. Connections are pooled and shared by the whole process; cookies
+    are kept while the redirects of this call are followed, and not from one call to the next.
+    See ``Session.request`` for the keywords and the errors.
     """
+    if misplaced:
+        raise not_by_position(method)
     with shared_session().request(method, url, **options) as response:
         response.read()
+    response._serve_again()
     return response
 
 
-def get(url: StrOrURL, **options: Unpack[RequestOptions]) -> Response:
+@shown
+def get(url: StrOrURL, *misplaced: Never, **options: Unpack[RequestOptions]) -> Response:
     """Send a GET request and return its response, read whole; see ``request``."""
+    if misplaced:
+        raise not_by_position(hdrs.METH_GET)
     return request(hdrs.METH_GET, url, **options)
 
 
-def options(url: StrOrURL, **options: Unpack[RequestOptions]) -> Response:
+@shown
+def options(url: StrOrURL, *misplaced: Never, **options: Unpack[RequestOptions]) -> Response:
     """Send an OPTIONS request and return its response, read whole; see ``request``."""
+    if misplaced:
+        raise not_by_position(hdrs.METH_OPTIONS)
     return request(hdrs.METH_OPTIONS, url, **options)
 
 
-def head(url: StrOrURL, **options: Unpack[RequestOptions]) -> Response:
+@shown
+def head(url: StrOrURL, *misplaced: Never, **options: Unpack[RequestOptions]) -> Response:
     """Send a HEAD request, without following redirects unless told to; see ``request``."""
+    if misplaced:
+        raise not_by_position(hdrs.METH_HEAD)
     options.setdefault("allow_redirects", False)
     return request(hdrs.METH_HEAD, url, **options)
 
 
-def post(url: StrOrURL, **options: Unpack[RequestOptions]) -> Response:
+@shown
+def post(url: StrOrURL, *misplaced: Never, **options: Unpack[RequestOptions]) -> Response:
     """Send a POST request and return its response, read whole; see ``request``."""
+    if misplaced:
+        raise not_by_position(hdrs.METH_POST)
     return request(hdrs.METH_POST, url, **options)
 
 
-def put(url: StrOrURL, **options: Unpack[RequestOptions]) -> Response:
+@shown
+def put(url: StrOrURL, *misplaced: Never, **options: Unpack[RequestOptions]) -> Response:
     """Send a PUT request and return its response, read whole; see ``request``."""
+    if misplaced:
+        raise not_by_position(hdrs.METH_PUT)
     return request(hdrs.METH_PUT, url, **options)
 
 
-def patch(url: StrOrURL, **options: Unpack[RequestOptions]) -> Response:
+@shown
+def patch(url: StrOrURL, *misplaced: Never, **options: Unpack[RequestOptions]) -> Response:
     """Send a PATCH request and return its response, read whole; see ``request``."""
+    if misplaced:
+        raise not_by_position(hdrs.METH_PATCH)
     return request(hdrs.METH_PATCH, url, **options)
 
 
-def delete(url: StrOrURL, **options: Unpack[RequestOptions]) -> Response:
+@shown
+def delete(url: StrOrURL, *misplaced: Never, **options: Unpack[RequestOptions]) -> Response:
     """Send a DELETE request and return its response, read whole; see ``request``."""
+    if misplaced:
+        raise not_by_position(hdrs.METH_DELETE)
     return request(hdrs.METH_DELETE, url, **options)

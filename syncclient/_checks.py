@@ -5,6 +5,8 @@ from __future__ import annotations
 import enum
 import math
 import socket
+from collections.abc import Mapping
+from typing import TypeVar
 
 
 class Unset(enum.Enum):
@@ -17,6 +19,22 @@ class Unset(enum.Enum):
 
 
 UNSET = Unset.UNSET
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+#: As often as another thread can change a mapping just while it is copied.
+_TRIES = 1000
+
+
+def items_of(mapping: Mapping[K, V]) -> list[tuple[K, V]]:
+    """Return the items of ``mapping``, which other threads may change at the same time."""
+    for _ in range(_TRIES):
+        try:
+            return list(mapping.items())
+        except RuntimeError:  # it was changed during the iteration
+            continue
+    return list(mapping.items())
 
 
 def count(name: str, value: int, *, least: int = 0) -> int:

@@ -1,14 +1,13 @@
-"""Deadlines: a duration comes in once, from then on the moment it ends goes through."""
+"""Deadlines: the moment in which a duration ends, computed once."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar, Token
-from types import TracebackType
-from typing import Any, ParamSpec, Protocol, TypeVar
+from contextvars import ContextVar
+from typing import Any, ParamSpec, TypeVar
 
 from aiohttp import ServerTimeoutError
 
@@ -20,11 +19,11 @@ class DeadlineError(ServerTimeoutError, TimeoutError):
     """The time of a ``with syncclient.timeout(...)`` block is over.
 
     Attributes:
-        seconds: how long the block was given.
-        elapsed: how long it had lasted.
-        doing: what the call was doing that was cut short; empty if the time was over before.
-        attempts: the attempts at the request under way, the one cut short included, if it had
-            a ``Retry``: ``syncclient.Attempt`` values. Empty otherwise.
+        seconds: the duration of the block.
+        elapsed: the time since the block was entered, in seconds.
+        doing: what the interrupted call was doing; empty if the time was over before the call.
+        attempts: the attempts at the request, including the interrupted one, as
+            ``syncclient.Attempt`` values, if the request had a ``Retry``. Empty otherwise.
     """
 
     attempts: tuple[Any, ...] = ()  # Attempts: this module imports none of the others
@@ -45,13 +44,13 @@ class DeadlineError(ServerTimeoutError, TimeoutError):
 class timeout:  # noqa: N801  -- as asyncio.timeout
     """Put one deadline over all the blocking calls inside a ``with`` block.
 
-    Requests, body reads and WebSocket receives count alike, and so do blocks inside this
-    one: the nearest deadline wins. A call that it cuts short raises DeadlineError, a
-    TimeoutError that tells what was being done. Code that makes no call is not cut short.
-    The deadline belongs to the thread, and the context, that entered the block.
+    It applies to requests, body reads and WebSocket receives alike. Blocks can be nested: the
+    nearest deadline wins. A call that it ends raises DeadlineError, a TimeoutError that says what
+    the call was doing. Code that makes no call is not interrupted. The deadline belongs to the
+    thread, and the context, that entered the block.
 
     Args:
-        delay: seconds from the entering of the block on; None for no limit.
+        delay: seconds, from the moment the block is entered; None sets no limit.
 
     Source: asyncio.timeout.
     """
@@ -67,28 +66,28 @@ class timeout:  # noqa: N801  -- as asyncio.timeout
         self._when: float | None = None
         self._expired = False
         self._outer: timeout | None = None
-        self._token: Token[timeout | None] | None = None
+        self._over = False
 
     def when(self) -> float | None:
-        """Return the deadline in terms of ``time.monotonic()``, or None."""
+        """Return the deadline as a time of ``time.monotonic()``, or None."""
         return self._when
 
     def reschedule(self, when: float | None) -> None:
-        """Move the deadline to ``when``, in terms of ``time.monotonic()``; None removes it.
+        """Move the deadline to ``when``, a time of ``time.monotonic()``; None removes it.
 
-        Counts from the next call on.
+        Takes effect with the next call.
         """
         self._when = when
 
     def expired(self) -> bool:
-        """Tell whether a call was cut short by this deadline."""
+        """Return whether this deadline has ended a call."""
         return self._expired
 
     def error(self, doing: object) -> DeadlineError:
-        """Note that the deadline cut a call short, and return the error for it.
+        """Note that the deadline has ended a call, and return the error for it.
 
         Args:
-            doing: what was being done, in words once they are asked for.
+            doing: what the call was doing; ``str()`` gives the words.
         """
         self._expired = True
         now = time.monotonic()
@@ -100,23 +99,24 @@ class timeout:  # noqa: N801  -- as asyncio.timeout
         return error
 
     def __enter__(self) -> timeout:
-        if self._token is not None:
-            raise RuntimeError("this timeout has been entered already: make one for each block")
+        if self._entered_at is not None:
+            raise RuntimeError("this timeout was already entered: make one for each block")
         self._entered_at = time.monotonic()
         if self._delay is not None:
             self._when = self._entered_at + self._delay
         self._outer = _innermost.get()
-        self._token = _innermost.set(self)
+        _innermost.set(self)
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        assert self._token is not None
-        _innermost.reset(self._token)
+    def __exit__(self, *exc_info: object) -> None:
+        # Without the token of the context variable: a generator may be closed in another context
+        # than it was started in, and blocks inside generators end in any order.
+        self._over = True
+        here = block = _innermost.get()
+        while block is not None and block._over:
+            block = block._outer
+        if block is not here:
+            _innermost.set(block)
 
     def __repr__(self) -> str:
         return f"<timeout({self._delay}){' expired' if self._expired else ''}>"
@@ -126,50 +126,47 @@ _innermost: ContextVar[timeout | None] = ContextVar("syncclient_timeout", defaul
 
 
 def nearest() -> timeout | None:
-    """Return the block around us whose deadline comes first; None where there is none."""
+    """Return the surrounding block with the nearest deadline; None if there is none."""
     block = _innermost.get()
     if block is None:
         return None
     found: timeout | None = None
     while block is not None:
-        if block._when is not None and (
-            found is None or found._when is None or block._when < found._when
+        if (
+            block._when is not None
+            and not block._over
+            and (found is None or found._when is None or block._when < found._when)
         ):
             found = block
         block = block._outer
     return found
 
 
+#: Returns the innermost surrounding ``timeout()`` block, or None. Faster than a Python function.
+innermost = _innermost.get
+
+
 def check_nearest() -> None:
-    """Raise DeadlineError if the nearest deadline is over: for what does not wait for it."""
+    """Raise DeadlineError if the nearest deadline is over. For code that does not wait for it."""
+    if _innermost.get() is None:  # for most calls
+        return
+    if (block := overdue()) is not None:
+        raise block.error("")
+
+
+def overdue() -> timeout | None:
+    """Return the surrounding block with the nearest deadline, if that is over."""
     block = nearest()
     if block is not None and block._when is not None and time.monotonic() >= block._when:
-        raise block.error("")
+        return block
+    return None
 
 
 @contextmanager
 def no_deadline() -> Iterator[None]:
-    """Make calls that no deadline cuts short: those that clean up, also after its end."""
+    """Make calls without a deadline: those that clean up, even after the end of one."""
     token = _innermost.set(None)
     try:
         yield
     finally:
         _innermost.reset(token)
-
-
-class Activity(Protocol):
-    """The call that is under way, as the core sees it."""
-
-    #: What it is doing, in words, once they are asked for.
-    doing: object
-
-    @property
-    def listening(self) -> bool:
-        """Whether somebody is there, or will come, to run what is asked."""
-
-    async def ask(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Have the caller run ``function``: in its thread, if it is a blocked one."""
-
-
-#: The call in whose task we run. Set by the boundary. The core says there what it does.
-activity: ContextVar[Activity | None] = ContextVar("syncclient_activity", default=None)

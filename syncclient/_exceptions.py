@@ -6,6 +6,8 @@ below them, and only where aiohttp has none::
 
     Exception
      └─ ClientError
+         ├─ ClientPayloadError
+         │   └─ LineTooLongError (LineTooLong)    a line of a body beyond its limit
          ├─ LoopThreadError (RuntimeError)         the loop thread could not start, or died
          ├─ BlockingCallError (RuntimeError)       a blocking call on the loop thread itself
          ├─ SessionClosedError (RuntimeError)      used after, or cut short by, close()
@@ -16,22 +18,25 @@ below them, and only where aiohttp has none::
                      ├─ TotalTimeoutError          ClientTimeout.total
                      ├─ ConnectionTimeoutError
                      │   ├─ ConnectTimeoutError    ClientTimeout.connect, .sock_connect
-                     │   └─ PoolTimeoutError       the same, spent waiting for a free connection
+                     │   └─ PoolTimeoutError       ClientTimeout.pool, or .connect spent waiting for
+                     │                             a free connection
+                     ├─ WriteTimeoutError          ClientTimeout.sock_write
                      └─ SocketTimeoutError
                          └─ ReadTimeoutError       ClientTimeout.sock_read
 """
 
 from __future__ import annotations
 
-import copy
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from aiohttp import (
     ClientError,
+    ClientPayloadError,
     ConnectionTimeoutError,
     ServerTimeoutError,
     SocketTimeoutError,
 )
+from aiohttp.http_exceptions import LineTooLong
 
 E = TypeVar("E", bound=BaseException)
 
@@ -51,8 +56,12 @@ class BlockingCallError(ClientError, RuntimeError):
     """A blocking call was made on the loop thread, where it could only wait for itself."""
 
 
+class SecondReaderError(RuntimeError):
+    """A body is being read already. The second reader must leave it to the first."""
+
+
 class TimeoutDetails(ServerTimeoutError, TimeoutError):
-    """What every timeout of ours tells: the phase, the limit, the time spent, the request.
+    """What every timeout says: the phase, the limit, the time spent, the request.
 
     aiohttp's derive from asyncio's TimeoutError, which is the built-in one from
     Python 3.11 on only.
@@ -106,21 +115,52 @@ class PoolTimeoutError(TimeoutDetails, ConnectionTimeoutError):
     limit_name = "timeout.connect"
 
 
+class LineTooLongError(ClientPayloadError, LineTooLong):
+    """A line of a body is longer than the limit for lines. It is dropped; the body can be read on.
+
+    Args:
+        line: the beginning of the line.
+        limit: the limit, in bytes.
+    """
+
+    def __init__(self, line: bytes, limit: int) -> None:
+        LineTooLong.__init__(self, line, limit)
+        self.args: tuple[Any, ...] = (line, limit)
+        self.limit = limit
+
+    def __str__(self) -> str:
+        return (
+            f"a line of the body has more than {self.limit} bytes: give readline() a larger "
+            "max_line_length, readuntil() a larger max_size, or read in pieces by iter_chunked()"
+        )
+
+
 class ReadTimeoutError(TimeoutDetails, SocketTimeoutError):
     """The server sent nothing for ``ClientTimeout.sock_read`` seconds."""
 
     limit_name = "timeout.sock_read"
 
 
+class WriteTimeoutError(TimeoutDetails):
+    """The server took nothing of the body for ``ClientTimeout.sock_write`` seconds."""
+
+    limit_name = "timeout.sock_write"
+
+
 def spare(error: E) -> E:
-    """Return a copy of ``error``, without its traceback, to keep for whoever asks later.
+    """Return a copy of ``error``, without its traceback, to keep for later.
 
     An object that keeps the very error its methods raise is part of a reference cycle:
     the traceback holds their frames, and these hold the object. So it keeps a spare one,
     and raises a spare one of that.
     """
     try:
-        twin = copy.copy(error)
+        # Not by copy.copy(), which asks the registry of pickle first: tblib, which Dask, Django's
+        # test runner and others install, has it copy tracebacks and contexts as well.
+        make, args, *state = cast("tuple[Any, ...]", error.__reduce_ex__(4))
+        twin: E = make(*args)
+        if state and state[0]:
+            twin.__setstate__(state[0])
     except Exception:  # a user's class, perhaps, that only its own code can make
         return error
     twin.__cause__, twin.__suppress_context__ = error.__cause__, error.__suppress_context__

@@ -1,15 +1,15 @@
-"""The sockets of this process's connections, so that a forked child can let go of them.
+"""The sockets of this process's connections, which a forked child has to close.
 
-For its server a connection ends when the last process that has the socket open closes it:
-a child that merely lives would keep its parent's connections open. So it puts
-``/dev/null`` in the place of each. This also disarms whatever might still be done to the
-inherited objects: the goodbye of a TLS connection, for one, would go into the parent's stream.
+A server sees the end of a connection only when the last process that has the socket open closes
+it: a child would keep its parent's connections open by living. So it replaces each socket by
+``/dev/null``. This also makes later uses of the inherited objects harmless: the goodbye of a TLS
+connection, for example, would go into the parent's stream.
 
-Why by ``dup2``: the sockets' and transports' own ``close`` takes them out of the epoll set,
-which the parent shares, and ``shutdown`` ends the connection for the parent as well. After a plain
-``os.close`` the number would be free, and a belated finaliser would close whatever file
-of the child's own had got it. To the epoll set a ``dup2`` is nothing: what is registered
-there is the open socket, which lives on in the parent.
+It uses ``dup2``, because ``close`` of a socket or transport removes it from the epoll set, which
+the parent shares, and ``shutdown`` ends the connection for the parent as well. After a plain
+``os.close`` the number would be free, and a late finaliser could close a file of the child that
+has got it. ``dup2`` does not affect the epoll set: registered there is the open socket, which
+lives on in the parent.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _FORKS = hasattr(os, "fork")
 
 
 class HasFileno(Protocol):
-    """What a transport shows of its socket."""
+    """A socket, or what a transport exposes of it."""
 
     def fileno(self) -> int:
         """Return the number of the descriptor, or -1 once it is closed."""
@@ -31,9 +31,9 @@ class HasFileno(Protocol):
 
 #: The process that opened the sockets below.
 _pid = os.getpid()
-#: Each socket with its inode, which tells whether its number is still its own.
+#: Each socket with its inode, which shows whether the number still belongs to it.
 _sockets: weakref.WeakKeyDictionary[socket.socket, int] = weakref.WeakKeyDictionary()
-#: The same by the protocol, for sockets that the event loop made for itself.
+#: The same, by protocol, for sockets that the event loop has made.
 _of_protocols: weakref.WeakKeyDictionary[object, tuple[HasFileno, int]] = (
     weakref.WeakKeyDictionary()
 )
@@ -54,10 +54,10 @@ def note_protocol(protocol: object, sock: HasFileno | None) -> None:
 
 
 def let_go() -> None:
-    """In a forked child, close its copies of its parent's sockets. Else do nothing.
+    """In a forked child, close the copies of the parent's sockets. Otherwise do nothing.
 
-    An at-fork handler. Called once more with each new socket, as a server written in C may
-    fork without running those handlers.
+    An at-fork handler. Also called with each new socket, since a server written in C may fork
+    without running the handlers.
     """
     global _pid
     if _pid == os.getpid():
@@ -69,7 +69,7 @@ def let_go() -> None:
     try:
         null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     except OSError:
-        return  # no descriptor to be had: what was inherited is kept until the exit, then
+        return  # no descriptor is free: the inherited sockets stay open until the exit
     for sock, inode in inherited:
         try:
             if _inode(sock) == inode:

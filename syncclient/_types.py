@@ -27,15 +27,15 @@ LooseHeaders = (
 CookieValue = str | BaseCookie[str] | Morsel[Any]
 LooseCookies = Mapping[str, CookieValue] | Iterable[tuple[str, CookieValue]] | BaseCookie[str]
 
-#: Seconds for the whole request, a ClientTimeout, or None or 0 for no limit.
-Timeout = ClientTimeout | float | None
+#: Seconds for the whole request, a ClientTimeout, (connect, read), or None or 0 for no limit.
+Timeout = ClientTimeout | float | tuple[float | None, float | None] | None
 
 SSLSetting = ssl.SSLContext | bool | Fingerprint
 
-#: orjson.dumps and the like return bytes, and are taken as they are.
+#: orjson.dumps and the like return bytes, and are accepted as well.
 JSONEncoder = Callable[[Any], str | bytes]
 JSONDecoder = Callable[[str], Any]
 
-#: aiohttp's own, which it leaves without a type.
+#: aiohttp's own, which have no type there.
 HttpVersion10: HttpVersion = aiohttp.HttpVersion10
 HttpVersion11: HttpVersion = aiohttp.HttpVersion11

@@ -3,6 +3,7 @@
 import gc
 import importlib.util
 import os
+import signal
 import ssl
 import sys
 import tempfile
@@ -17,6 +18,7 @@ import pytest
 import trustme
 
 from tests.children import RunChild, run_in_child
+from tests.forked import forkservers
 from tests.servers.process import AppServer, app_server
 from tests.servers.raw import RawServer, Script, StartRawServer
 
@@ -27,6 +29,34 @@ if TYPE_CHECKING:
 LEAK_GRACE = 5.0
 
 _PROC_FD = Path("/proc/self/fd")
+
+
+def pytest_configure() -> None:
+    """Let SIGINT interrupt, as many tests do; shells start a job in the background without it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Return what `--numprocesses=auto` is: three for two cores, as half of the time is waiting."""
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    return cores + cores // 2
+
+
+@pytest.fixture(scope="module", autouse=True)
+def earlier_objects_are_set_aside() -> None:
+    """Spare the garbage collector what collection and earlier modules have made.
+
+    There are hundreds of thousands of objects, and many tests collect, some dozens of times.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_sessionfinish() -> None:
+    """Put them back: hypothesis asks the collector who refers to an object, at the very end."""
+    gc.unfreeze()
 
 
 # Servers.
@@ -114,8 +144,15 @@ def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, bool]]
 # Child processes.
 
 
+@pytest.fixture(scope="session")
+def can_fork_children() -> Iterator[None]:
+    """Make children cheap that are `forked`. The servers stay: there is one start for all tests."""
+    with forkservers():
+        yield
+
+
 @pytest.fixture
-def run_child() -> RunChild:
+def run_child(can_fork_children: None) -> RunChild:
     """Run Python code, or a script, in a child process: `run_child(code, *args)` -> `Child`."""
     return run_in_child
 
@@ -142,22 +179,27 @@ def no_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     if request.node.get_closest_marker("leaks"):
         return
-    _close_shared_session()
+    _close_shared_sessions()
     until = time.monotonic() + LEAK_GRACE
     for thread in _our_threads() - threads:
         thread.join(max(0.0, until - time.monotonic()))
         assert not thread.is_alive(), f"{thread.name} outlived the test's sessions"
     if left := _left_open(descriptors):
         gc.collect()  # an object in a reference cycle may hold the last handle
-        left = _left_open(descriptors)
+        # A server within this process closes its end a moment after the client.
+        while (left := _left_open(descriptors)) and time.monotonic() < until:
+            time.sleep(0.01)
     assert not left, f"descriptors left open: {left}"
 
 
-def _close_shared_session() -> None:
-    """End the session of `syncclient.get()` and its siblings, which is meant to outlive them."""
+def _close_shared_sessions() -> None:
+    """End the sessions that are meant to outlive their calls: the next call makes another."""
     api = sys.modules.get("syncclient._api")
     while api is not None and api._shared:
-        api._shared.popitem()[1].close()  # the next call makes another
+        api._shared.popitem()[1].close()
+    engines = sys.modules.get("syncclient.requests._engines")
+    if engines is not None:
+        engines.close_engines()
 
 
 def _our_threads() -> set[threading.Thread]:

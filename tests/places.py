@@ -4,32 +4,24 @@ A place blocks any number of threads for ever: `block(session)`. `wait_until_blo
 when they are, and `wait_until_gone` when the server has seen their connections end.
 """
 
+import importlib
+import importlib.util
 import itertools
 import socket
 import tempfile
 import threading
-import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import syncclient
+from tests.bounds import BOUND, wait_until
+from tests.servers import ws_script as ws
 from tests.servers.raw import RawConnection, RawServer
-from tests.wire import ws_script as ws
-
-#: Seconds for what has to happen at once, on the busiest of machines.
-BOUND = 10.0
 
 _PART = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nsome"
 _EVENTS = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n: hello\n\n"
-
-
-def wait_until(true: Callable[[], object], what: str) -> None:
-    """Block until `true()`; AssertionError if that takes too long."""
-    until = time.monotonic() + BOUND
-    while not true():
-        assert time.monotonic() < until, f"{what}: not within {BOUND} s"
-        time.sleep(0.002)
 
 
 class StuckNames:
@@ -267,7 +259,7 @@ class Writer(Upload):
         # A writer waits for its pipe, and not in the portal.
         super().wait_until_blocked(session, (), reached)
         wait_until(
-            lambda: sum(bool(body._pipe._gates) for body in self._bodies) >= len(idents),
+            lambda: sum(bool(body._pipe._blocked) for body in self._bodies) >= len(idents),
             f"{len(idents)} writers",
         )
 
@@ -333,12 +325,61 @@ class Pause(Place):
         conn.send(b"Connection: close\r\n\r\n")
 
 
+class Door(Place):
+    """A request of httpx2's, or httpx's, on the session: the wait for the head of its response."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        super().__init__(stack)
+        name = "httpx2" if importlib.util.find_spec("httpx2") else "httpx"
+        self._library: Any = importlib.import_module(name)
+        self._ours: Any = importlib.import_module(f"syncclient.{name}")
+
+    def block(self, session: syncclient.Session) -> None:
+        transport = self._ours.Transport(session=session, retries=100)
+        with self._ours.Client(transport=transport, timeout=None) as client:
+            try:
+                self.use(client)
+            except self._library.ReadError as exc:
+                raise exc.__cause__ or exc from None  # ours, by which the tests know it
+
+    def use(self, client: Any) -> None:
+        """Block in the library's client."""
+        client.get(self.server.url)
+
+
+class DoorBody(Door, Body):
+    """The next chunk of a body, through the same."""
+
+    def use(self, client: Any) -> None:
+        with client.stream("GET", self.server.url) as response:
+            for _ in response.iter_raw():
+                pass
+
+
+class DoorPause(Door):
+    """The pause between two of its attempts to connect."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        super().__init__(stack)
+        refusing = stack.enter_context(socket.socket())
+        refusing.bind(("127.0.0.1", 0))  # and does not listen
+        self._url = "http://{}:{}".format(*refusing.getsockname())
+
+    def use(self, client: Any) -> None:
+        self._reached += 1
+        client.get(self._url)
+
+    def wait_until_gone(self) -> None:
+        """Nobody sees it: there was no connection."""
+
+
 PLACES = {
     place.__name__: place
     for place in (
         *(Place, OneShot, Connect, LookUp, Handshake, Pool),
         *(Body, Download, Events, Upload, GeneratorUpload, Writer),
         *(Submitted, Many, Receive, Goodbye, Pause),
+        *(Door, DoorBody, DoorPause),
     )
 }
 

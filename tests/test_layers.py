@@ -12,85 +12,46 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "syncclient"
 
-GROUND = {"_types", "_exceptions", "_deadline", "_models", "_sockets"}
-BOUNDARY = {
-    "_annex",
-    "_awaited",
-    "_call",
-    "_caller_task",
-    "_foreign",
-    "_fork",
-    "_frames",
-    "_future",
-    "_inbox",
-    "_lease",
-    "_lookups",
-    "_loop_run",
-    "_loop_thread",
-    "_portal",
-    "_slices",
-    "_unclosed",
-    "_waiter",
-    "_workers",
-}
-
-# The face from left to right: a module imports from its own column, or from one further left.
-# A face module that is not named here belongs to the first column.
-FACE_COLUMNS = [
-    {"_stream", "_payload", "_cookies", "_connector", "_resolver"},
-    {"_response", "_websocket", "_settings"},
-    {"_aio_response", "_aio_websocket", "_middlewares", "_submit", "_many", "_tracing"},
-    {"_aio"},
-    {"_channels", "_copies", "_given", "_verbs"},
-    {"_session"},
-    {"_api"},
-    {"__init__"},
-    # Beside what users import: nothing of ours leans on the servers for tests.
-    {
-        "testing._routes",
-        "testing._server",
-        "testing._transports",
-        "testing._values",
-        "testing._workers",
-        "testing._wsgi",
-    },
-    {"testing.__init__"},
-    {
-        "_cli.__init__",
-        "_cli.app",
-        "_cli.bench",
-        "_cli.bench_report",
-        "_cli.demo",
-        "_cli.exchanges",
-        "_cli.exits",
-        "_cli.items",
-        "_cli.options",
-        "_cli.output",
-        "_cli.redaction",
-        "_cli.stdin",
-        "_cli.terminal",
-        "_cli.transfers",
-        "_cli.urls",
-        "_cli.verbs",
-        "_cli.ws",
-        "__main__",
-    },
+#: From the roof down: each place may import only from itself and from those after it. A module
+#: belongs to the longest entry that begins its name. "." is the ground: the files beside Session.
+ORDER = [
+    "__main__",
+    "_cli",
+    "testing",
+    "dask",
+    "requests",
+    "httpx2",
+    "httpx",
+    "_httpx",
+    "websocket",
+    "__init__",
+    "_api",
+    "_session",
+    "_aio",
+    "_client",
+    "_bodies",
+    "_boundary",
+    "_async",
+    "_async.websocket",
+    "_async.middleware",
+    "_async.cookies",
+    "_async.connect",
+    "_async.exchange",
+    "_async.engine",
+    "_async.decoding",
+    "_async.headers",
+    ".",
 ]
 
-# floor -> the floors it may import from
-MAY_IMPORT = {
-    "ground": set[str](),
-    "core": {"ground", "core"},
-    "boundary": {"ground", "boundary"},
-    "face": {"ground", "core", "boundary", "face"},
-}
+#: Neither of the two knows the other: a place's own floor, and what it must not import.
+STRANGERS = {"_boundary": "_async", "_async": "_boundary"}
 
 # What the core must not know: it runs on one loop, whoever's thread that is.
 THREADS = {"threading", "_thread", "queue", "concurrent.futures", "multiprocessing"}
 
 
 def module_names(package: Path) -> set[str]:
-    """Every module of the package, by dotted name within it: `_portal`, `_async.session`."""
+    """Every module of the package, by dotted name within it: `_session`, `_async.session`."""
     return {
         ".".join(path.relative_to(package).with_suffix("").parts) for path in package.rglob("*.py")
     }
@@ -133,25 +94,26 @@ def outside(source: str) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def floor(module: str) -> str:
-    if module.startswith("_async."):
-        return "core"
-    return "ground" if module in GROUND else "boundary" if module in BOUNDARY else "face"
-
-
-def column(module: str) -> int:
-    return next((n for n, names in enumerate(FACE_COLUMNS) if module in names), 0)
+def place(module: str) -> str:
+    """The entry of ORDER that `module` belongs to."""
+    parts = module.split(".")
+    for length in range(len(parts), 0, -1):
+        if (name := ".".join(parts[:length])) in ORDER:
+            return name
+    assert len(parts) == 1, f"{module} is in a folder that ORDER does not name"
+    return "."
 
 
 def offences(imports: Mapping[str, set[str]]) -> Iterator[str]:
     """Each import that points the wrong way, as a sentence."""
     for module, targets in imports.items():
+        here = place(module)
         for target in sorted(targets - {module}):
-            here, there = floor(module), floor(target)
-            if there not in MAY_IMPORT[here]:
-                yield f"{module} ({here}) imports {target} ({there})"
-            elif here == there == "face" and column(target) > column(module):
-                yield f"{module} imports {target}, which is to its right in the face"
+            there = place(target)
+            if ORDER.index(there) < ORDER.index(here):
+                yield f"{module} imports {target}, and {there} stands above {here}"
+            elif STRANGERS.get(here.split(".")[0]) == there.split(".")[0]:
+                yield f"{module} imports {target}: core and boundary do not know each other"
 
 
 def read_imports() -> dict[str, set[str]]:
@@ -163,8 +125,8 @@ def _source(module: str) -> str:
     return (PACKAGE / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8")
 
 
-def test_imports_go_down_and_left() -> None:
-    """No module imports from a floor above its own, nor from its right within the face."""
+def test_imports_go_down() -> None:
+    """No module imports from a place above its own."""
     assert list(offences(read_imports())) == []
 
 
@@ -180,36 +142,35 @@ def test_no_cycles() -> None:
 
 def test_the_core_knows_no_thread() -> None:
     """Nothing in the core imports a means of threading."""
-    core = [name for name in module_names(PACKAGE) if floor(name) == "core"]
+    core = [name for name in module_names(PACKAGE) if name.startswith("_async.")]
     knowing = {name: found for name in core if (found := THREADS & set(outside(_source(name))))}
     assert core
     assert knowing == {}
 
 
-def test_the_floors_name_modules_that_exist() -> None:
-    """The tables above do not rot: ground and boundary are there under these names."""
-    still_to_be_built = {"_deadline"}
-    missing = (GROUND | BOUNDARY) - module_names(PACKAGE)
-    assert missing <= still_to_be_built
+def test_each_place_holds_something() -> None:
+    """The list above does not rot: each of its entries has modules."""
+    assert {place(name) for name in module_names(PACKAGE)} == set(ORDER)
 
 
 @pytest.mark.parametrize(
     ("module", "source", "target"),
     [
-        ("_models", "from ._types import X", "_types"),
-        ("_async.session", "def f():\n    from .._portal import Portal", "_portal"),
+        ("_models", "from ._session import X", "_session"),
+        ("_async.session", "def f():\n    from .._boundary.call import Call", "_boundary.call"),
         ("_async.session", "import syncclient._session", "_session"),
-        ("_portal", "from ._async import session", "_async.session"),
-        ("_portal", "from syncclient._async.session import AsyncSession", "_async.session"),
-        ("_call", "if TYPE_CHECKING:\n    from . import _session", "_session"),
-        ("_stream", "from ._session import Session", "_session"),
+        ("_boundary.portal", "from .._async import session", "_async.session"),
+        ("_boundary.call", "if TYPE_CHECKING:\n    from .. import _session", "_session"),
+        ("_async.connect.pool", "from ..session import AsyncSession", "_async.session"),
+        ("_client.map", "from syncclient._aio.session import AioSession", "_aio.session"),
         ("_session", "from . import get", "__init__"),
     ],
 )
 def test_a_wrong_import_is_seen(module: str, source: str, target: str) -> None:
     """The reader of imports finds each spelling of a forbidden one."""
-    modules = {"__init__", "_types", "_models", "_portal", "_lease", "_call", "_stream", "_session"}
-    modules |= {"_async.__init__", "_async.session"}
+    modules = {"__init__", "_types", "_models", "_session", "_boundary.portal", "_boundary.call"}
+    modules |= {"_async.__init__", "_async.session", "_async.connect.pool"}
+    modules |= {"_client.map", "_aio.session"}
     found = set(imported(source, module, modules))
     assert found == {target}
     assert len(list(offences({module: found}))) == 1

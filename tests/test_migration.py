@@ -103,3 +103,14 @@ def test_each_name_that_explains_itself_is_in_the_tables() -> None:
             getattr(session, name)
         assert name in told
         assert f"'{name}'" in text, f"no section is called by the error of {name}"
+
+
+def test_three_steps() -> None:
+    """The page begins with its three steps, in order; each shows a program, which `docs` runs."""
+    text = PAGE.read_text(encoding="utf-8")
+    sections = re.findall(r"^## (.+)\n((?:(?!## ).*\n)*)", text, re.M)[:3]
+    assert [title for title, _ in sections] == ["One line", "syncclient's own Session", "Async"]
+    for title, body in sections:
+        assert "\n```python\n" in body, title
+        assert "skip" not in body, title
+    assert "from syncclient import requests\n" in sections[0][1]

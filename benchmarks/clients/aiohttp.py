@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import Protocol, cast
 
 import aiohttp
 
-from benchmarks.clients.base import ECHO_TEXT, MIB, Client, Doing, Job, cold_start, is_tick
+from benchmarks.clients.base import (
+    DOCUMENT,
+    ECHO_TEXT,
+    MIB,
+    Client,
+    Doing,
+    Job,
+    cold_start,
+    is_tick,
+    over_tls,
+    posted,
+    with_cookies,
+)
 from benchmarks.clients.loops import new_loop
 from benchmarks.works import CHUNK_BYTES, CONCURRENCY, IN_FLIGHT, THREADS
 
@@ -31,20 +45,34 @@ class TextSocket(Protocol):
 
 
 class AiohttpClient:
-    def __init__(self, loop: asyncio.AbstractEventLoop, *, cold: bool) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, *, cold: bool = False, authority: Path | None = None
+    ) -> None:
         self._loop = loop
         self._cold = cold
-        self._session = loop.run_until_complete(self._open())
+        self._session = loop.run_until_complete(self._open(authority))
         self._ws: TextSocket | None = None
 
-    async def _open(self) -> aiohttp.ClientSession:
-        return aiohttp.ClientSession()
+    async def _open(self, authority: Path | None) -> aiohttp.ClientSession:
+        trusted = True if authority is None else ssl.create_default_context(cafile=authority)
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=trusted),
+            # Which takes the cookies of a host without a name, too.
+            cookie_jar=aiohttp.CookieJar(unsafe=True),
+        )
 
     def works(self) -> Mapping[str, Doing]:
         works = {
             "get-1": self._doing(
                 lambda job: self._get_many(job.small, job.count), "async with session.get(url)"
             ),
+            "post-1": self._doing(self._post, "async with session.post(url, json=document)"),
+            **over_tls(
+                lambda authority: Blocking(AiohttpClient(self._loop, authority=authority)),
+                "TCPConnector(ssl=context)",
+            ),
+            **with_cookies(lambda: Blocking(AiohttpClient(self._loop)), "CookieJar(unsafe=True)"),
+            "sse": self._doing(self._events, "async for line in content"),
             "get-32": self._doing(self._get_32, f"one ClientSession, {THREADS} tasks, no threads"),
             "map-100": self._doing(self._map, "gather under a Semaphore(100)"),
             "oneshot": self._doing(self._oneshot, "async with aiohttp.request(...)"),
@@ -73,6 +101,20 @@ class AiohttpClient:
         for _ in range(count):
             async with self._session.get(url) as resp:
                 done += (await resp.json())["n"]
+        return done
+
+    async def _post(self, job: Job) -> int:
+        done = 0
+        for _ in range(job.count):
+            async with self._session.post(job.upload, json=DOCUMENT) as resp:
+                done += posted((await resp.json())["n"])
+        return done
+
+    async def _events(self, job: Job) -> int:
+        done = 0
+        async with self._session.get(job.events) as resp:
+            async for line in resp.content:
+                done += line.startswith(b"data:")
         return done
 
     async def _get_32(self, job: Job) -> int:
@@ -176,11 +218,25 @@ class AiohttpClient:
             done += is_tick(await ws.receive_str())
         return done
 
-    def close(self) -> None:
+    def get_many(self, url: str, count: int) -> int:
+        return self._loop.run_until_complete(self._get_many(url, count))
+
+    def close_session(self) -> None:
         if self._ws is not None:
             self._loop.run_until_complete(self._ws.close())
         self._loop.run_until_complete(self._session.close())
+
+    def close(self) -> None:
+        self.close_session()
         self._loop.close()
+
+
+class Blocking:
+    """A session of its own, on the loop of the others."""
+
+    def __init__(self, client: AiohttpClient) -> None:
+        self.get_many = client.get_many
+        self.close = client.close_session
 
 
 def open_client(loop: str | None) -> Client:

@@ -6,6 +6,8 @@ Standard library only: some run in environments of their own.
 from __future__ import annotations
 
 import atexit
+import http.client
+import json
 import shutil
 import subprocess
 import sys
@@ -18,12 +20,16 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Protocol
+from urllib.parse import urlsplit
 
 from benchmarks.servers.routes import (
     BURST_TEXT,
     BYTES_PATH,
+    COOKIES_PATH,
+    EVENTS_PATH,
     HOLD_PATH,
     JSON_PATH,
+    SECURE_PATH,
     UPLOAD_PATH,
     WS_PATH,
 )
@@ -31,6 +37,15 @@ from benchmarks.works import BLOCKED, BUSY, CHUNK_BYTES, LINE_BYTES, THREADS
 
 MIB = 1024 * 1024
 ECHO_TEXT = "hello from the bench"
+
+DOCUMENT = {
+    "items": [
+        {"id": number, "sku": f"c0ffee-{number:04}", "tags": ["alpha", "beta"], "price": 12.5}
+        for number in range(14)
+    ]
+}
+"""What is posted: 1 KB of JSON."""
+_LEAST_POSTED = 850  # by who writes no spaces
 
 _BLOCK = bytes(range(256)) * (CHUNK_BYTES // 256)
 
@@ -60,6 +75,26 @@ class Job:
     def lines(self) -> str:
         """URL of a body of ``count`` lines."""
         return f"{self.url}{BYTES_PATH}{self.count * LINE_BYTES}"
+
+    @property
+    def cookies(self) -> str:
+        """URL of the small JSON reply to who has cookies, and of cookies."""
+        return self.url + COOKIES_PATH
+
+    @property
+    def events(self) -> str:
+        """URL of ``count`` server-sent events."""
+        return f"{self.url}{EVENTS_PATH}{self.count}"
+
+    @property
+    def secure(self) -> str:
+        """URL of the small JSON reply over TLS."""
+        return f"https://127.0.0.1:{_secure(self.url)[0]}{JSON_PATH}"
+
+    @property
+    def authority(self) -> Path:
+        """The PEM file of who vouches for the server."""
+        return _secure(self.url)[1]
 
     @property
     def upload(self) -> str:
@@ -129,14 +164,33 @@ def _folder() -> Path:
 
 
 @cache
+def _secure(url: str) -> tuple[int, Path]:
+    """Ask a server for its port for TLS, and for the certificate to trust."""
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
+    try:
+        connection.request("GET", SECURE_PATH)
+        told = json.loads(connection.getresponse().read())
+    finally:
+        connection.close()
+    path = _folder() / f"authority-{told['port']}.pem"
+    path.write_text(told["ca"], encoding="ascii")
+    return int(told["port"]), path
+
+
+def posted(length: int) -> int:
+    """Return how many documents a body of ``length`` bytes, as the server counted it, was."""
+    return int(length >= _LEAST_POSTED)
+
+
+@cache
 def threads() -> ThreadPoolExecutor:
     """Return this process's caller threads, which stay between turns as a web server's do."""
     return ThreadPoolExecutor(THREADS, thread_name_prefix="caller")
 
 
-def on_threads(get_many: Callable[[str, int], int], job: Job) -> int:
-    """Run ``get_many(url, share)`` on every thread at once and return the sum."""
-    shares = job.shares()
+def on_threads(get_many: Callable[[str, int], int], job: Job, among: int = THREADS) -> int:
+    """Run ``get_many(url, share)`` on so many threads at once and return the sum."""
+    shares = job.shares(among)
     return sum(threads().map(get_many, [job.small] * len(shares), shares))
 
 
@@ -185,6 +239,43 @@ def threads_curve(open_getter: Callable[[int], Getter]) -> dict[str, Doing]:
         f"threads-{size}": Doing(crowd.run, f"one session, {size:,} threads", crowd.after)
         for size, crowd in crowds.items()
     }
+
+
+class _OfItsOwn:
+    """A work on a session of its own, opened by the first run and gone after the turn."""
+
+    def __init__(self, open_getter: Callable[[Job], Getter], url: Callable[[Job], str]) -> None:
+        self._open_getter = open_getter
+        self._url = url
+        self._opened: Getter | None = None
+
+    def run(self, job: Job) -> int:
+        if self._opened is None:
+            self._opened = self._open_getter(job)
+        return self._opened.get_many(self._url(job), job.count)
+
+    def after(self) -> None:
+        if self._opened is not None:
+            self._opened.close()
+            self._opened = None
+
+
+def over_tls(open_getter: Callable[[Path], Getter], how: str) -> dict[str, Doing]:
+    """Return the work ``tls-1``. ``open_getter`` makes a client that trusts the PEM file."""
+    work = _OfItsOwn(lambda job: open_getter(job.authority), lambda job: job.secure)
+    return {"tls-1": Doing(work.run, how, work.after)}
+
+
+def with_cookies(open_getter: Callable[[], Getter], how: str) -> dict[str, Doing]:
+    """Return the work ``cookies-1``. ``open_getter`` makes a client with a jar of its own."""
+
+    def opened(job: Job) -> Getter:
+        getter = open_getter()
+        getter.get_many(job.cookies, 1)  # brings the cookies
+        return getter
+
+    work = _OfItsOwn(opened, lambda job: job.cookies)
+    return {"cookies-1": Doing(work.run, how, work.after)}
 
 
 @contextmanager

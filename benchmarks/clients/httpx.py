@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import httpx
 
 from benchmarks.clients.base import (
+    DOCUMENT,
     MIB,
     Client,
     Doing,
@@ -15,26 +19,49 @@ from benchmarks.clients.base import (
     cold_start,
     map_on_threads,
     on_threads,
+    over_tls,
+    posted,
     threads_curve,
+    with_cookies,
 )
-from benchmarks.works import CHUNK_BYTES, THREADS
+from benchmarks.works import CHUNK_BYTES, FEWER_THREADS, THREADS
 
 
 class HttpxClient:
-    def __init__(self, threads: int = THREADS) -> None:
-        self._client = httpx.Client(
-            limits=httpx.Limits(
+    #: The library, and whose client is measured. httpx2 has the same names, and types of its own.
+    library: Any = httpx
+    clients: Any = httpx
+
+    def __init__(self, threads: int = THREADS, authority: Path | None = None) -> None:
+        verify = True if authority is None else ssl.create_default_context(cafile=authority)
+        self._client = self.clients.Client(
+            limits=self.library.Limits(
                 max_connections=max(100, threads), max_keepalive_connections=threads
             ),
             # A crowd of a thousand threads takes longer than the default's 5 s to gather.
             timeout=60.0,
+            verify=verify,
         )
 
-    def works(self) -> Mapping[str, Doing]:
+    def compared_works(self) -> Mapping[str, Doing]:
+        """Return works that httpx2 does on our engine as it does on its own."""
+        own = type(self)
         return {
             "get-1": Doing(
                 lambda job: self.get_many(job.small, job.count), "client.get(url).json()"
             ),
+            "post-1": Doing(self._post, "client.post(url, json=document).json()"),
+            **over_tls(lambda authority: own(authority=authority), "Client(verify=context)"),
+            **with_cookies(own, "client.get(url).json()"),
+            "get-16": Doing(
+                lambda job: on_threads(self.get_many, job, FEWER_THREADS), "one Client, 16 threads"
+            ),
+        }
+
+    def works(self) -> Mapping[str, Doing]:
+        return {
+            **self.compared_works(),
+            "sse": Doing(self._events, "iter_lines()"),
             "get-32": Doing(lambda job: on_threads(self.get_many, job), "one Client, 32 threads"),
             "map-100": Doing(
                 lambda job: map_on_threads(self._get_one, job), "ThreadPoolExecutor(32).map"
@@ -49,6 +76,16 @@ class HttpxClient:
             **threads_curve(HttpxClient),
             **busy_curve(self.get_many, "client.get(url).json()"),
         }
+
+    def _post(self, job: Job) -> int:
+        done = 0
+        for _ in range(job.count):
+            done += posted(self._client.post(job.upload, json=DOCUMENT).json()["n"])
+        return done
+
+    def _events(self, job: Job) -> int:
+        with self._client.stream("GET", job.events) as resp:
+            return sum(line.startswith("data:") for line in resp.iter_lines())
 
     def _get_one(self, url: str) -> int:
         return int(self._client.get(url).json()["n"])

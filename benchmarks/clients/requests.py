@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import requests
 from requests.adapters import HTTPAdapter
 from requests.models import ITER_CHUNK_SIZE
 
 from benchmarks.clients.base import (
+    DOCUMENT,
     MIB,
     Client,
     Doing,
@@ -17,22 +19,32 @@ from benchmarks.clients.base import (
     cold_start,
     map_on_threads,
     on_threads,
+    over_tls,
+    posted,
     threads_curve,
+    with_cookies,
 )
-from benchmarks.works import CHUNK_BYTES, THREADS
+from benchmarks.works import CHUNK_BYTES, FEWER_THREADS, THREADS
 
 
 class RequestsClient:
-    def __init__(self, threads: int = THREADS) -> None:
-        self._session = requests.Session()
+    def __init__(self, threads: int = THREADS, authority: Path | None = None) -> None:
+        self._session = self._made(threads)
+        if authority is not None:
+            self._session.verify = str(authority)
+
+    def _made(self, threads: int) -> requests.Session:
+        session = requests.Session()
         # The default keeps 10 and throws the other threads' connections away after each request.
-        self._session.mount("http://", HTTPAdapter(pool_maxsize=threads))
+        session.mount("http://", HTTPAdapter(pool_maxsize=threads))
+        return session
 
     def works(self) -> Mapping[str, Doing]:
         return {
             "get-1": Doing(
                 lambda job: self.get_many(job.small, job.count), "session.get(url).json()"
             ),
+            **self.compared_works(),
             "get-32": Doing(lambda job: on_threads(self.get_many, job), "one Session, 32 threads"),
             "map-100": Doing(
                 lambda job: map_on_threads(self._get_one, job), "ThreadPoolExecutor(32).map"
@@ -47,6 +59,30 @@ class RequestsClient:
             **threads_curve(RequestsClient),
             **busy_curve(self.get_many, "session.get(url).json()"),
         }
+
+    def compared_works(self) -> Mapping[str, Doing]:
+        """Return works that requests does on our engine as it does on its own."""
+        own = type(self)
+        return {
+            "post-1": Doing(self._post, "session.post(url, json=document).json()"),
+            **over_tls(lambda authority: own(authority=authority), "Session.verify = path"),
+            **with_cookies(own, "session.get(url).json()"),
+            "get-16": Doing(
+                lambda job: on_threads(self.get_many, job, FEWER_THREADS), "one Session, 16 threads"
+            ),
+            "sse": Doing(self._events, "iter_lines()"),
+        }
+
+    def _post(self, job: Job) -> int:
+        done = 0
+        for _ in range(job.count):
+            with self._session.post(job.upload, json=DOCUMENT) as resp:
+                done += posted(resp.json()["n"])
+        return done
+
+    def _events(self, job: Job) -> int:
+        with self._session.get(job.events, stream=True) as resp:
+            return sum(line.startswith(b"data:") for line in resp.iter_lines())
 
     def _get_one(self, url: str) -> int:
         with self._session.get(url) as resp:

@@ -7,6 +7,7 @@ protocols.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from importlib import import_module
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from benchmarks.clients.base import (
+    DOCUMENT,
     ECHO_TEXT,
     MIB,
     Client,
@@ -24,9 +26,12 @@ from benchmarks.clients.base import (
     cold_start,
     is_tick,
     on_threads,
+    over_tls,
+    posted,
     threads_curve,
+    with_cookies,
 )
-from benchmarks.works import CHUNK_BYTES, CONCURRENCY, IN_FLIGHT, THREADS
+from benchmarks.works import CHUNK_BYTES, CONCURRENCY, FEWER_THREADS, IN_FLIGHT, THREADS
 
 
 class Content(Protocol):
@@ -38,6 +43,15 @@ class Response(AbstractContextManager["Response", None], Protocol):
     @property
     def content(self) -> Content: ...
     def json(self) -> Mapping[str, int]: ...
+
+
+class Event(Protocol):
+    @property
+    def event(self) -> str: ...
+
+
+class Events(AbstractContextManager["Events", None], Protocol):
+    def __iter__(self) -> Iterator[Event]: ...
 
 
 class WebSocket(Protocol):
@@ -54,7 +68,8 @@ class Session(Protocol):
     _portal: Portal
 
     def get(self, url: str, /) -> Response: ...
-    def post(self, url: str, /, *, data: Iterable[bytes]) -> Response: ...
+    def post(self, url: str, /, *, data: Iterable[bytes] = ..., json: object = ...) -> Response: ...
+    def sse(self, url: str, /, *, reconnects: int) -> Events: ...
     def download(self, url: str, path: Path, /) -> Path: ...
     def map(self, urls: Iterable[str], /, *, concurrency: int) -> Iterator[Response]: ...
     def ws_connect(self, url: str, /) -> WebSocket: ...
@@ -113,6 +128,16 @@ class SyncclientClient:
             "get-32": Doing(
                 lambda job: on_threads(self.get_many, job), f"one Session, {THREADS} threads"
             ),
+            "get-16": Doing(
+                lambda job: on_threads(self.get_many, job, FEWER_THREADS),
+                f"one Session, {FEWER_THREADS} threads",
+            ),
+            "post-1": Doing(self._post, "session.post(url, json=document).json()"),
+            **over_tls(self._trusting, "TCPConnector(ssl=context)"),
+            **with_cookies(
+                lambda: Shared(self._module.Session(**self._options)), "session.get(url).json()"
+            ),
+            "sse": Doing(self._events, "session.sse(url)"),
         }
         if hasattr(self._session, "_portal"):
             works["crossing"] = Doing(self._cross, "session._portal.call(noop)")
@@ -149,6 +174,24 @@ class SyncclientClient:
         return Shared(
             self._module.Session(connector=self._module.TCPConnector(limit=0), **self._options)
         )
+
+    def _trusting(self, authority: Path) -> Getter:
+        """Return a session of its own that trusts whom the file names."""
+        context = ssl.create_default_context(cafile=authority)
+        return Shared(
+            self._module.Session(connector=self._module.TCPConnector(ssl=context), **self._options)
+        )
+
+    def _post(self, job: Job) -> int:
+        done = 0
+        for _ in range(job.count):
+            with self._session.post(job.upload, json=DOCUMENT) as resp:
+                done += posted(resp.json()["n"])
+        return done
+
+    def _events(self, job: Job) -> int:
+        with self._session.sse(job.events, reconnects=0) as events:
+            return sum(event.event == "delta" for event in events)
 
     def _crowd(self, size: int) -> Doing:
         """Return a work on a session of its own, whose connections are gone after the turn."""

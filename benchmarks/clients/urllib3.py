@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import urllib3
 
 from benchmarks.clients.base import (
+    DOCUMENT,
     MIB,
     Client,
     Doing,
@@ -15,19 +17,26 @@ from benchmarks.clients.base import (
     cold_start,
     map_on_threads,
     on_threads,
+    over_tls,
+    posted,
     threads_curve,
 )
 from benchmarks.works import CHUNK_BYTES, THREADS
 
 
 class Urllib3Client:
-    def __init__(self, threads: int = THREADS) -> None:
-        self._pool = urllib3.PoolManager(maxsize=threads)
+    def __init__(self, threads: int = THREADS, authority: Path | None = None) -> None:
+        trusted = None if authority is None else str(authority)
+        self._pool = urllib3.PoolManager(maxsize=threads, ca_certs=trusted)
 
     def works(self) -> Mapping[str, Doing]:
         return {
             "get-1": Doing(
                 lambda job: self.get_many(job.small, job.count), 'pool.request("GET", url).json()'
+            ),
+            "post-1": Doing(self._post, 'pool.request("POST", url, json=document).json()'),
+            **over_tls(
+                lambda authority: Urllib3Client(authority=authority), "PoolManager(ca_certs=path)"
             ),
             "get-32": Doing(
                 lambda job: on_threads(self.get_many, job), "one PoolManager, 32 threads"
@@ -45,6 +54,12 @@ class Urllib3Client:
             **threads_curve(Urllib3Client),
             **busy_curve(self.get_many, 'pool.request("GET", url).json()'),
         }
+
+    def _post(self, job: Job) -> int:
+        done = 0
+        for _ in range(job.count):
+            done += posted(self._pool.request("POST", job.upload, json=DOCUMENT).json()["n"])
+        return done
 
     def _get_one(self, url: str) -> int:
         return int(self._pool.request("GET", url).json()["n"])

@@ -36,10 +36,22 @@ class Gauge:
     rounds: int
     goals: Mapping[str, float] = field(default_factory=dict)
     """The most that a reading may be, by its name."""
+    enforced: frozenset[str] = frozenset()
+    """The goals by which a run fails if they are not met."""
 
 
 SESSION_ABOVE = "idle Session above the engine's"
 CALL_ABOVE = "blocked call above its thread and the engine's request"
+#: Beside a peer in the same run: a Python of another build counts otherwise for both.
+GET_BESIDE_URLLIB3 = "get-1: syncclient, where urllib3 takes 1,000"
+DOOR_BESIDE_HTTPX2 = "get-1: httpx2 on syncclient, where httpx2 takes 1,000"
+ADAPTER_BESIDE_REQUESTS = "get-1: requests on syncclient, where requests takes 1,000"
+SESSION_BESIDE_REQUESTS = "get-1: syncclient.requests, where requests takes 1,000"
+#: What the first was when it was recorded, by the Python that counted: versions spend their
+#: instructions in other places, and not alike on both.
+RECORDED = {(3, 11): 357.0, (3, 13): 345.0}
+#: The same for this Python, and by how much it may rise before a run fails.
+GET_RECORDED, RISE = RECORDED.get(sys.version_info[:2], max(RECORDED.values())), 1.03
 
 GAUGES: tuple[Gauge, ...] = (
     Gauge(
@@ -55,7 +67,19 @@ GAUGES: tuple[Gauge, ...] = (
     ),
     Gauge("crossings", "trips to the loop thread and back", "crossings", rounds=1),
     Gauge("steps", "where the time of one small GET goes, in the median", "us", rounds=1),
-    Gauge("instructions", "instructions, counted by valgrind's callgrind", "1,000", rounds=1),
+    Gauge(
+        "instructions",
+        "instructions, counted by valgrind's callgrind",
+        "1,000",
+        rounds=1,
+        goals={
+            GET_BESIDE_URLLIB3: GET_RECORDED * RISE,
+            DOOR_BESIDE_HTTPX2: 700.0,
+            ADAPTER_BESIDE_REQUESTS: 1_000.0,
+            SESSION_BESIDE_REQUESTS: 500.0,
+        },
+        enforced=frozenset({GET_BESIDE_URLLIB3}),
+    ),
     Gauge("profile", "samples of a download, by function", "%", rounds=1),
     Gauge("imports", "what an import costs, quickest of several", "ms", rounds=1),
 )
@@ -86,10 +110,16 @@ class GaugeResult:
     gauge: Gauge
     readings: list[Reading]
     absent: str | None = None
+    broken: bool = False
+    """Whether its process failed, and did not say that it cannot read here."""
 
 
 class Unreadable(Exception):
     """A gauge cannot read here, and says why."""
+
+
+class BrokenError(Unreadable):
+    """The process of a gauge failed."""
 
 
 def take(gauge: Gauge, url: str, *, quick: bool) -> GaugeResult:
@@ -97,17 +127,18 @@ def take(gauge: Gauge, url: str, *, quick: bool) -> GaugeResult:
     values: dict[str, list[float]] = {}
     try:
         for _ in range(1 if quick else gauge.rounds):
-            for read in _read(gauge, url, quick=quick):
+            for read in read_apart(gauge.name, url, quick=quick):
                 values.setdefault(read["what"], []).append(read["value"])
     except Unreadable as exc:
-        return GaugeResult(gauge, [], str(exc))
+        return GaugeResult(gauge, [], str(exc), broken=isinstance(exc, BrokenError))
     return GaugeResult(
         gauge, [Reading(what, found, gauge.goals.get(what)) for what, found in values.items()]
     )
 
 
-def _read(gauge: Gauge, url: str, *, quick: bool) -> Sequence[Read]:
-    command = [sys.executable, "-m", f"benchmarks.gauges.{gauge.name}", url]
+def read_apart(name: str, url: str, *options: str, quick: bool) -> Sequence[Read]:
+    """Have a gauge's module read, with ``options``, in a process of its own. Raises Unreadable."""
+    command = [sys.executable, "-m", f"benchmarks.gauges.{name}", url, *options]
     try:
         done = subprocess.run(
             command + ["--quick"] * quick,
@@ -118,7 +149,7 @@ def _read(gauge: Gauge, url: str, *, quick: bool) -> Sequence[Read]:
             timeout=READ_SECONDS,
         )
     except (OSError, subprocess.SubprocessError) as exc:
-        raise Unreadable(str(exc)) from None
+        raise BrokenError(str(exc)) from None
     said: Sequence[Read] | str = json.loads(done.stdout)
     if isinstance(said, str):
         raise Unreadable(said)

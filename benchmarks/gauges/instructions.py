@@ -15,15 +15,39 @@ import sys
 import tempfile
 from collections.abc import Mapping
 
-from benchmarks.gauges import Unreadable, main
+from benchmarks.gauges import (
+    ADAPTER_BESIDE_REQUESTS,
+    DOOR_BESIDE_HTTPX2,
+    GET_BESIDE_URLLIB3,
+    SESSION_BESIDE_REQUESTS,
+    Unreadable,
+    main,
+)
 
+REQUESTS_DOORS = ("requests on syncclient", "syncclient.requests")
+HTTPX2 = ("httpx2", "httpx2 on syncclient")
+#: The works of one thread: where more threads wait, the counts depend on who waits for whom.
 ORDERS = (
     ("crossing", ("syncclient", "threadsafe", "anyio portal")),
-    ("get-1", ("syncclient", "aiohttp", "urllib3", "httpx", "requests")),
+    ("get-1", ("syncclient", "aiohttp", "urllib3", "httpx", "requests", *REQUESTS_DOORS, *HTTPX2)),
+    ("post-1", ("syncclient", "aiohttp", "requests", *REQUESTS_DOORS, *HTTPX2)),
+    ("tls-1", ("syncclient", "aiohttp", "requests", *REQUESTS_DOORS, *HTTPX2)),
+    ("cookies-1", ("syncclient", "aiohttp", "requests", *REQUESTS_DOORS, *HTTPX2)),
+    ("oneshot", ("syncclient", "requests", *REQUESTS_DOORS)),
+    ("sse", ("syncclient", "aiohttp", "requests", *HTTPX2)),
     ("download", ("syncclient", "syncclient --parsed", "aiohttp", "urllib3", "requests")),
+    ("file-down", ("syncclient", "aiohttp", "requests")),
 )
-#: Requests and crossings, or MiB: so many in the shorter of the two runs.
-TIMES = {"crossing": 300, "get-1": 300, "download": 24}
+QUICK = (("get-1", ("syncclient", "urllib3")),)
+#: Requests, crossings, events, or MiB: so many in the shorter of the two runs.
+TIMES = {"crossing": 300, "oneshot": 50, "sse": 2_000, "download": 24, "file-down": 24}
+OF_REQUESTS = 300
+BESIDE = (
+    (GET_BESIDE_URLLIB3, "syncclient", "urllib3"),
+    (DOOR_BESIDE_HTTPX2, "httpx2 on syncclient", "httpx2"),
+    (ADAPTER_BESIDE_REQUESTS, "requests on syncclient", "requests"),
+    (SESSION_BESIDE_REQUESTS, "syncclient.requests", "requests"),
+)
 _COLLECTED = re.compile(r"Collected\s*:\s*(\d+)")
 
 
@@ -31,14 +55,18 @@ def read(url: str, quick: bool) -> Mapping[str, float]:
     valgrind = shutil.which("valgrind")
     if valgrind is None:
         raise Unreadable("valgrind is not installed")
-    orders = [("crossing", ("syncclient",))] if quick else ORDERS
+    orders = QUICK if quick else ORDERS
     readings = {}
     for work, clients in orders:
-        times = TIMES[work]
+        times = TIMES.get(work, OF_REQUESTS)
         for client in clients:
             once, twice = (_collected(valgrind, client, work, url, n * times) for n in (1, 2))
             readings[f"{work}: {client}"] = (twice - once) / times / 1_000
-    return readings
+    return readings | {
+        what: 1_000 * readings[f"get-1: {ours}"] / readings[f"get-1: {theirs}"]
+        for what, ours, theirs in BESIDE
+        if f"get-1: {ours}" in readings
+    }
 
 
 def _collected(valgrind: str, client: str, work: str, url: str, count: int) -> int:
@@ -57,7 +85,7 @@ def _collected(valgrind: str, client: str, work: str, url: str, count: int) -> i
     collected = _COLLECTED.search(done.stderr)
     if done.returncode or collected is None:
         last = (done.stderr.strip().splitlines() or [""])[-1]
-        raise Unreadable(f"{client} under callgrind ended with {done.returncode}: {last}")
+        raise RuntimeError(f"{client} under callgrind ended with {done.returncode}: {last}")
     return int(collected[1])
 
 

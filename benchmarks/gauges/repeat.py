@@ -1,7 +1,7 @@
 """The program that is counted or profiled: ``... repeat CLIENT WORK URL COUNT [--parsed]``.
 
 Does a work and ends. With ``--parsed`` syncclient downloads as it would without
-``_async/straight.py``: every body goes through the engine's parser.
+``_async/engine/direct_read.py``: every body goes through the engine's parser.
 """
 
 from __future__ import annotations
@@ -17,15 +17,17 @@ from benchmarks.clients.base import Job
 def main() -> None:
     name, work, url, count, *rest = sys.argv[1:]
     if rest == ["--parsed"]:
-        from syncclient._async import straight
+        from syncclient._async.engine import direct_read
 
-        straight._WORTH = sys.maxsize
+        direct_read._WORTH = sys.maxsize
     client = open_client(next(spec for spec in CLIENTS if spec.name == name))
     # One more collection in the longer of two runs would count as the work's.
     gc.disable()
+    doing = client.works()[work]
     try:
-        client.works()[work].run(Job(url, int(count)))
+        doing.run(Job(url, int(count)))
     finally:
+        doing.after()
         client.close()
 
 

@@ -11,10 +11,9 @@ from __future__ import annotations
 import functools
 import itertools
 import os
-import subprocess
 import sys
 import timeit
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from statistics import median
 from time import perf_counter_ns
 from typing import Any
@@ -23,13 +22,14 @@ import aiohttp
 import uvloop
 
 import syncclient
-from benchmarks.child_process import environment
 from benchmarks.clients.base import Job
-from benchmarks.gauges import Unreadable, main
-from syncclient._call import Call
-from syncclient._portal import Portal
+from benchmarks.gauges import Unreadable, main, read_apart
+from syncclient._boundary.call import Call
+from syncclient._boundary.portal import Portal
+from syncclient._client.request import prepare
 
 WARM, TIMES = 500, 5_000
+ONE_CORE = "--one-core"
 
 #: The moments of the request under way, by name.
 _noted: dict[str, int] = {}
@@ -38,26 +38,16 @@ _noted: dict[str, int] = {}
 def read(url: str, quick: bool) -> Mapping[str, float]:
     if not hasattr(os, "sched_setaffinity"):
         raise Unreadable("threads cannot be kept on one core here")
-    readings = {}
-    for how, core in (("", []), (", all on one core", ["--one-core"])):
-        for who in ("syncclient", "aiohttp"):
-            command = [sys.executable, "-m", "benchmarks.gauges.steps", url, who, *core]
-            done = subprocess.run(
-                command + ["--quick"] * quick,
-                stdout=subprocess.PIPE,
-                check=True,
-                text=True,
-                env=environment(),
-            )
-            for line in done.stdout.splitlines():
-                step, _, microseconds = line.rpartition(" ")
-                readings[f"{who}{how}: {step}"] = float(microseconds)
-    return readings
+    return {
+        f"{who}{how}: {each['what']}": each["value"]
+        for how, options in (("", []), (", all on one core", [ONE_CORE]))
+        for who in CLIENTS
+        for each in read_apart("steps", url, who, *options, quick=quick)
+    }
 
 
-def measure(url: str, who: str, times: int) -> None:
-    """Print a line for each step, in the process that has this for its one task."""
-    target = Job(url, 1).small
+def measure(who: str, url: str, quick: bool) -> Mapping[str, float]:
+    """Return the microseconds of each step, in the process that has this for its one task."""
     start = aiohttp.ClientResponse.start
 
     async def noted_start(self: aiohttp.ClientResponse, connection: Any) -> aiohttp.ClientResponse:
@@ -67,9 +57,7 @@ def measure(url: str, who: str, times: int) -> None:
         return response
 
     aiohttp.ClientResponse.start = noted_start  # type: ignore[method-assign]  # for this process
-    steps = _blocking(target, times) if who == "syncclient" else _awaiting(target, times)
-    for step, microseconds in steps.items():
-        print(f"{step} {microseconds}")
+    return CLIENTS[who](Job(url, 1).small, TIMES // 10 if quick else TIMES)
 
 
 def _blocking(target: str, times: int) -> dict[str, float]:
@@ -97,10 +85,16 @@ def _blocking(target: str, times: int) -> dict[str, float]:
                 response.json()
             note("end")
 
-        found = _between(moments, steps, (_one(get) for _ in range(WARM + times)))
-        prepare = session._defaults.prepare
-        alone = median(timeit.repeat(lambda: prepare("GET", target, {}), number=times, repeat=9))
-        return {**found, "the arguments are checked, over and over": alone / times * 1e6}
+        found = []
+        for _ in range(WARM + times):
+            get()
+            found.append(dict(_noted))
+        place = session._place
+        alone = median(
+            timeit.repeat(lambda: prepare(place, "GET", target, {}), number=times, repeat=9)
+        )
+        hot = {"the arguments are checked, over and over": alone / times * 1e6}
+        return _between(moments, steps, found) | hot
 
 
 def _awaiting(target: str, times: int) -> dict[str, float]:
@@ -126,16 +120,11 @@ def _awaiting(target: str, times: int) -> dict[str, float]:
         "the response is made",
         "JSON is parsed, the response closed",
     )
-    return _between(("begun", "sent", "head", "back", "end"), steps, iter(found))
+    return _between(("begun", "sent", "head", "back", "end"), steps, found)
 
 
 def note(moment: str) -> None:
     _noted[moment] = perf_counter_ns()
-
-
-def _one(get: Callable[[], None]) -> dict[str, int]:
-    get()
-    return dict(_noted)
 
 
 def _note_before(owner: type, name: str, moment: str) -> None:
@@ -150,10 +139,10 @@ def _note_before(owner: type, name: str, moment: str) -> None:
 
 
 def _between(
-    moments: Sequence[str], steps: Sequence[str], noted: Iterable[Mapping[str, int]]
+    moments: Sequence[str], steps: Sequence[str], noted: Sequence[Mapping[str, int]]
 ) -> dict[str, float]:
     """Return the median microseconds from each moment to the next, and of all of it."""
-    counted = list(noted)[WARM:]
+    counted = noted[WARM:]
     spans = [*itertools.pairwise(moments), (moments[0], moments[-1])]
     return {
         step: median(each[after] - each[before] for each in counted) / 1_000
@@ -161,10 +150,10 @@ def _between(
     }
 
 
+CLIENTS = {"syncclient": _blocking, "aiohttp": _awaiting}
+
 if __name__ == "__main__":
-    if "--one-core" in sys.argv:
+    if ONE_CORE in sys.argv:
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    if sys.argv[2:3] in (["syncclient"], ["aiohttp"]):
-        measure(sys.argv[1], sys.argv[2], TIMES // 10 if "--quick" in sys.argv else TIMES)
-    else:
-        main(read)
+    asked = [who for who in CLIENTS if who in sys.argv]
+    main(functools.partial(measure, asked[0]) if asked else read)

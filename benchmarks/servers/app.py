@@ -11,15 +11,21 @@ import aiohttp
 from aiohttp import web
 
 from benchmarks.descriptors import raise_descriptor_limit
+from benchmarks.servers.certificate import secured
 from benchmarks.servers.process import run, serve_until_stdin_ends
 from benchmarks.servers.routes import (
     BLOCK,
     BURST_TEXT,
     BYTES_PATH,
+    COOKIES,
+    COOKIES_PATH,
+    EVENT,
+    EVENTS_PATH,
     HELD_PATH,
     HOLD_PATH,
     JSON_BODY,
     JSON_PATH,
+    SECURE_PATH,
     UPLOAD_PATH,
     WS_PATH,
 )
@@ -67,6 +73,23 @@ async def send_bytes(request: web.Request) -> web.StreamResponse:
     return response
 
 
+async def send_cookies(request: web.Request) -> web.Response:
+    known = bool(request.cookies)
+    response = await send_json(request) if known else web.json_response({"n": 0})
+    for cookie in COOKIES[:1] if known else COOKIES:
+        response.headers.add("Set-Cookie", cookie)
+    return response
+
+
+async def send_events(request: web.Request) -> web.StreamResponse:
+    response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+    response.enable_chunked_encoding()
+    await response.prepare(request)
+    for _ in range(int(request.match_info["count"])):
+        await response.write(EVENT)
+    return response
+
+
 async def take_upload(request: web.Request) -> web.Response:
     received = 0
     async for chunk in request.content.iter_any():
@@ -95,11 +118,20 @@ async def main() -> None:
     app.router.add_get(HOLD_PATH + "{wanted}", hold)
     app.router.add_get(HELD_PATH, send_held)
     app.router.add_get(BYTES_PATH + "{size}", send_bytes)
+    app.router.add_get(COOKIES_PATH, send_cookies)
+    app.router.add_get(EVENTS_PATH + "{count}", send_events)
     app.router.add_post(UPLOAD_PATH, take_upload)
     app.router.add_get(WS_PATH, websocket)
+    context, authority = secured()
+
+    async def send_secure(request: web.Request) -> web.Response:
+        return web.json_response({"port": runner.addresses[1][1], "ca": authority})
+
+    app.router.add_get(SECURE_PATH, send_secure)
     runner = web.AppRunner(app, access_log=None, keepalive_timeout=IDLE_SECONDS)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0, backlog=4096).start()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
     await serve_until_stdin_ends(f"aiohttp.web {aiohttp.__version__}", runner.addresses[0][1])
     await runner.cleanup()
 

@@ -93,7 +93,7 @@ class NginxServer:
     """nginx from the search path, one process: the small JSON GET, and bodies out of files."""
 
     works: frozenset[str] | None = frozenset(
-        {"get-1", "get-32", "map-100", "oneshot", "import", "download", "lines"}
+        {"get-1", "get-16", "get-32", "map-100", "oneshot", "import", "download", "lines"}
         | {f"busy-{count}" for count in BUSY}
     )
 

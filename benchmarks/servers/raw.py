@@ -10,18 +10,25 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import json
 from email.utils import formatdate
 
 from benchmarks.descriptors import raise_descriptor_limit
+from benchmarks.servers.certificate import secured
 from benchmarks.servers.process import serve_until_stdin_ends
 from benchmarks.servers.routes import (
     BLOCK,
     BURST_TEXT,
     BYTES_PATH,
+    COOKIES,
+    COOKIES_PATH,
+    EVENT,
+    EVENTS_PATH,
     HELD_PATH,
     HOLD_PATH,
     JSON_BODY,
     JSON_PATH,
+    SECURE_PATH,
     UPLOAD_PATH,
     WS_PATH,
 )
@@ -31,20 +38,34 @@ WS_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 _JSON_START = f"GET {JSON_PATH} ".encode()
 _BURST_BLOCK_FRAMES = 1_000
+_EVENTS_AT_A_TIME = 1_000
 
 
-def _reply(body: bytes, *, length: int | None = None) -> bytes:
+def _reply(body: bytes, *fields: str, length: int | None = None) -> bytes:
     """Return a reply with an ordinary server's headers; ``length`` if the body follows later."""
     return (
         b"HTTP/1.1 200 OK\r\n"
         b"Content-Type: application/json; charset=utf-8\r\n"
         b"Content-Length: %d\r\n"
         b"Date: %s\r\n"
-        b"Server: raw\r\n\r\n%s"
-    ) % (len(body) if length is None else length, formatdate(usegmt=True).encode(), body)
+        b"Server: raw\r\n%s\r\n%s"
+    ) % (
+        len(body) if length is None else length,
+        formatdate(usegmt=True).encode(),
+        b"".join(b"%s\r\n" % field.encode() for field in fields),
+        body,
+    )
 
 
 _JSON_REPLY = _reply(JSON_BODY)
+_FIRST_COOKIES_REPLY = _reply(b'{"n": 0}', *(f"Set-Cookie: {each}" for each in COOKIES))
+_COOKIES_REPLY = _reply(JSON_BODY, f"Set-Cookie: {COOKIES[0]}")
+_EVENTS_HEAD = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+    b"Cache-Control: no-cache\r\nTransfer-Encoding: chunked\r\n\r\n"
+)
+_EVENT_CHUNK = b"%x\r\n%s\r\n" % (len(EVENT), EVENT)
+_EVENTS_BLOCK = _EVENT_CHUNK * _EVENTS_AT_A_TIME
 _HOLD_START = f"GET {HOLD_PATH}".encode()
 _NOT_FOUND = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
 
@@ -77,12 +98,14 @@ def _hold(transport: asyncio.Transport, wanted: int) -> None:
 class RawProtocol(asyncio.Protocol):
     """One connection: requests one after another, or a WebSocket once upgraded."""
 
-    def __init__(self) -> None:
+    def __init__(self, secure_reply: bytes) -> None:
+        self._secure_reply = secure_reply
         self._held = b""
         self._upload: _Upload | None = None
         self._is_websocket = False
         # What is still to be sent: (block, bytes left). Sent as far as the transport lets us.
         self._sending: tuple[bytes, int] | None = None
+        self._last = b""  # what ends it
         self._paused = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -138,6 +161,14 @@ class RawProtocol(asyncio.Protocol):
             size = int(path[len(BYTES_PATH) :])
             self._transport.write(_reply(b"", length=size))
             self._send(BLOCK, size)
+        elif path == COOKIES_PATH:
+            self._transport.write(_COOKIES_REPLY if b"cookie" in fields else _FIRST_COOKIES_REPLY)
+        elif path.startswith(EVENTS_PATH):
+            self._transport.write(_EVENTS_HEAD)
+            size = int(path[len(EVENTS_PATH) :]) * len(_EVENT_CHUNK)
+            self._send(_EVENTS_BLOCK, size, b"0\r\n\r\n")
+        elif path == SECURE_PATH:
+            self._transport.write(self._secure_reply)
         elif path == UPLOAD_PATH:
             length = fields.get(b"content-length")
             self._upload = _Upload(None if length is None else int(length))
@@ -189,8 +220,8 @@ class RawProtocol(asyncio.Protocol):
         elif opcode == 0x1:
             self._transport.write(_text_frame(payload))
 
-    def _send(self, block: bytes, size: int) -> None:
-        self._sending = (block, size)
+    def _send(self, block: bytes, size: int, last: bytes = b"") -> None:
+        self._sending, self._last = (block, size), last
         self._send_on()
 
     def _send_on(self) -> None:
@@ -198,6 +229,8 @@ class RawProtocol(asyncio.Protocol):
             block, left = self._sending
             self._sending = (block, left - len(block)) if left > len(block) else None
             self._transport.write(block if left >= len(block) else memoryview(block)[:left])
+            if self._sending is None and self._last:
+                self._transport.write(self._last)
 
 
 class _Upload:
@@ -245,9 +278,12 @@ class _Upload:
 
 async def main() -> None:
     raise_descriptor_limit()
-    server = await asyncio.get_running_loop().create_server(
-        RawProtocol, "127.0.0.1", 0, backlog=4096
-    )
+    loop = asyncio.get_running_loop()
+    context, authority = secured()
+    secure = await loop.create_server(lambda: RawProtocol(b""), "127.0.0.1", 0, ssl=context)
+    told = {"port": secure.sockets[0].getsockname()[1], "ca": authority}
+    reply = _reply(json.dumps(told).encode())
+    server = await loop.create_server(lambda: RawProtocol(reply), "127.0.0.1", 0, backlog=4096)
     await serve_until_stdin_ends("raw asyncio protocol", server.sockets[0].getsockname()[1])
 
 

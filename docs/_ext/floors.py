@@ -74,14 +74,20 @@ def wrapped(names: list[str], width: float, indent: str = "") -> list[str]:
     )
 
 
-def face_lines(modules: list[str], width: float) -> list[str]:
-    """The columns of the face, from left to right, as lines from top to bottom."""
-    columns: dict[int, list[str]] = {}
-    for module in modules:
-        columns.setdefault(layers.column(module), []).append(module)
+def floor(place: str) -> str:
+    """The floor that an entry of ORDER belongs to."""
+    names = {"_boundary": "boundary", "_async": "core", "": "ground"}
+    return names.get(place.split(".")[0], "face")
+
+
+def lines_of(name: str, modules: list[str], width: float) -> list[str]:
+    """The places of one floor from the top down, each with its modules."""
     lines: list[str] = []
-    for number, names in sorted(columns.items()):
-        lines += wrapped(names, width, f"{number + 1:>2}  ")
+    for place in (place for place in layers.ORDER if floor(place) == name):
+        found = [module for module in modules if layers.place(module) == place]
+        title = "" if place == "." or place in found else f"{place.replace('.', '/')}/  "
+        stems = [module.split(".")[-1] for module in found if not module.endswith(".__init__")]
+        lines += wrapped(stems, width, title)
     return lines
 
 
@@ -89,23 +95,20 @@ def picture(imports: dict[str, set[str]]) -> str:
     """The SVG; raises where an import goes a way that the picture has no arrow for."""
     if wrong := list(layers.offences(imports)):
         raise ExtensionError(f"imports that point the wrong way: {'; '.join(wrong)}")
-    modules: dict[str, list[str]] = {}
-    for module in sorted(imports):
-        if not module.endswith("_async.__init__"):
-            modules.setdefault(layers.floor(module), []).append(module.removeprefix("_async."))
+    modules = sorted(imports)
     arrows = Counter(
-        (layers.floor(module), layers.floor(target))
+        (floor(layers.place(module)), floor(layers.place(target)))
         for module, targets in imports.items()
         for target in targets - {module}
     )
     full, half = WIDTH - 2 * MARGIN, (WIDTH - 2 * MARGIN - GAP) / 2
-    face = Box("face", MARGIN, MARGIN, full, face_lines(modules["face"], full))
+    face = Box("face", MARGIN, MARGIN, full, lines_of("face", modules, full))
     middle = face.bottom + GAP
-    boundary = Box("boundary", MARGIN, middle, half, wrapped(modules["boundary"], half))
-    core = Box("core", MARGIN + half + GAP, middle, half, wrapped(modules["core"], half))
+    boundary = Box("boundary", MARGIN, middle, half, lines_of("boundary", modules, half))
+    core = Box("core", MARGIN + half + GAP, middle, half, lines_of("core", modules, half))
     height = max(boundary.height, core.height)
     boundary.height = core.height = height
-    ground = Box("ground", MARGIN, middle + height + GAP, full, wrapped(modules["ground"], full))
+    ground = Box("ground", MARGIN, middle + height + GAP, full, lines_of("ground", modules, full))
     parts = [part for box in (face, boundary, core, ground) for part in box.svg()]
     lines = {
         ("face", "boundary"): (boundary.middle, face.bottom, boundary.y),

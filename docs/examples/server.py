@@ -103,6 +103,12 @@ async def item(request: web.Request) -> web.Response:
     return web.json_response({"id": int(request.match_info["id"])})
 
 
+@routes.get("/catalogue")
+async def catalogue(request: web.Request) -> web.Response:
+    """Fresh for an hour."""
+    return web.json_response({"items": 3}, headers={"Cache-Control": "max-age=3600"})
+
+
 @routes.get("/site/{page:[0-9]*}")
 async def site(request: web.Request) -> web.Response:
     """Pages with links: 31 in a tree, each with a way back, and one link to a page that is not."""
@@ -184,6 +190,29 @@ async def token(request: web.Request) -> web.Response:
     request.app[ATTEMPTS]["token"] += 1
     tokens.add(fresh)
     return web.json_response({"access_token": fresh})
+
+
+@routes.post("/oauth/token")
+async def oauth_token(request: web.Request) -> web.Response:
+    """An authorization server for the client "shop"; a refresh token is good for one use."""
+    credentials = base64.b64encode(b"shop:secret").decode()
+    if request.headers.get("Authorization") != f"Basic {credentials}":
+        return web.json_response({"error": "invalid_client"}, status=401)
+    form, tokens = await request.post(), request.app[TOKENS]
+    if form["grant_type"] == "refresh_token":
+        if form["refresh_token"] not in tokens | {"first-refresh-token"}:
+            return web.json_response({"error": "invalid_grant"}, status=400)
+        tokens.discard(str(form["refresh_token"]))
+    elif form["grant_type"] != "client_credentials":
+        return web.json_response({"error": "unsupported_grant_type"}, status=400)
+    number = request.app[ATTEMPTS]["oauth"]
+    request.app[ATTEMPTS]["oauth"] += 1
+    given = {"access_token": f"access-{number}", "token_type": "Bearer", "expires_in": 3600}
+    if form["grant_type"] == "refresh_token":
+        given["refresh_token"] = f"refresh-{number}"
+        tokens.add(f"refresh-{number}")
+    tokens.add(f"access-{number}")
+    return web.json_response(given)
 
 
 @routes.get("/members")

@@ -1,82 +1,81 @@
-"""A download over as many connections as it takes: ranges, validators, starting over."""
+"""A download over as many connections as it takes: ranges, starting over, and when to give up."""
 
 from __future__ import annotations
 
 import asyncio
-import re
 from collections import deque
-from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aiohttp import ClientPayloadError, ClientResponseError, hdrs
 from multidict import CIMultiDict
 
-from .._deadline import activity
-from .._models import Head, Reply, redacted_head, redacted_headers, redacted_info
-from .exchange import LOST, Exchange, next_piece
-from .ranges import SEGMENT, Ahead
-from .stream import ALL, Inbox
+from .._caller import ReturningCaller, current_caller
+from .._deadline import DeadlineError
+from .._exceptions import TotalTimeoutError
+from .._models import Head, Reply, redacted_head, redacted_headers, redacted_info, redacted_url
+from .download_ranges import SEGMENT, Ahead, ChangedError, read
+from .download_versions import Known, content_length, continued, is_all, validator
+from .exchange.body_buffer import BodyBuffer
+from .exchange.exchange import LOST, Exchange, next_piece
+from .exchange.loan import POSSIBLE
+from .exchange.progress import Progress
 
 if TYPE_CHECKING:
-    from .many import Relay
     from .session import AsyncSession, Crossing
 
 #: Seconds before the second attempt; doubled before each further one, up to ``_MAX_DELAY``.
 _DELAY = 0.5
 _MAX_DELAY = 30.0
 
-#: Answers that a further attempt may not get.
+#: Statuses for which another attempt may succeed.
 _PASSING = frozenset({429, 500, 502, 503, 504})
 
-_CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+|\*)")
-
-
-class Known(NamedTuple):
-    """What there is of a download: ``offset`` bytes of the version that ``validator`` names."""
-
-    offset: int = 0
-    #: A strong entity tag, or the time of the last change; None if the server gave neither.
-    validator: str | None = None
-    #: How many bytes it has in all, where that is known.
-    total: int | None = None
+#: Errors after which no attempt follows: the time for all of them is over.
+_OVER = (TotalTimeoutError, DeadlineError)
 
 
 class Begun(NamedTuple):
-    """A connection brings bytes: those that follow belong from ``known.offset`` on."""
+    """The beginning of a response: the bytes that follow start at ``known.offset``."""
 
     known: Known
     head: Head
 
 
-class ChangedError(Exception):
-    """A range came from another version than those before it, or was not to be had."""
-
-
-class Feed:
-    """What has come and is not written yet. Outlives the call that brings it."""
+class DownloadFeed:
+    """Received bytes that are not written yet. Outlives the call that fetches them."""
 
     def __init__(self) -> None:
         self.parts: deque[Begun | bytes] = deque()
-        #: Whether nothing comes after that.
+        #: The continuation of the parts: the buffer of the body, read to its end, with a loan of
+        #: the socket. The caller receives on the loan, or crosses; either ends it.
+        self.lent: BodyBuffer | None = None
+        #: Whether nothing follows.
         self.ended = False
+
+    def clear(self) -> None:
+        """Drop the received bytes."""
+        self.parts.clear()
+        self.lent = None
 
 
 class AsyncDownload:
-    """One resource on its way into a file. Event loop only; knows no file.
+    """The download of one resource. Event loop only; the file itself is not touched here.
 
-    A connection that is lost is made again from the byte where it broke, if the server
-    can do that and still has the same version; otherwise the download starts over.
+    After a lost connection it continues from the byte where that broke off, if the server supports
+    ranges and still has the same version; otherwise it starts over. The total timeout and
+    ``max_body`` of the request apply to the whole download.
 
     Args:
-        session: whose connections to use.
+        session: makes the requests.
         request: a GET.
-        known: what there is already.
-        retries: how many attempts in a row to make once a connection was lost; one that
-            brings bytes begins the count anew.
-        connections: how many ranges to fetch at a time, if the server gives ranges of a
-            version that it names.
-        relay: where the callbacks of those go that are fetched ahead, if they have any.
+        known: the part that exists already.
+        retries: how many attempts in a row to make after a lost connection; an attempt that gets
+            further than all before it resets the count. Also how often, in total, to drop all
+            received bytes and start over.
+        connections: how many ranges to fetch at a time, if the server supports ranges and gives a
+            strong validator.
+        caller: runs the callbacks of the ranges that are fetched ahead.
     """
 
     def __init__(
@@ -86,83 +85,106 @@ class AsyncDownload:
         known: Known,
         *,
         retries: int,
-        connections: int = 1,
-        relay: Relay | None = None,
+        connections: int,
+        caller: ReturningCaller,
     ) -> None:
         self._session = session
-        self._request = request
+        method, url, timeout, options = request
+        self._progress = Progress(method, url, timeout)
+        # For the whole download, over all connections, and not for each response.
+        self._max_body: int | None = options.get("max_body", session._max_body)
+        self._options = {**options, "max_body": None}
         self._known = known
         self._retries = retries
         self._connections = connections
-        self._relay = relay
-        #: The ranges under way beyond ``_stop``, where the one that is being taken ends.
+        self._caller = caller
+        #: The ranges after ``_stop``, which is the end of the range that is being taken.
         self._ahead: Ahead | None = None
         self._stop = 0
         self._failures = 0
-        self._inbox = Inbox()
+        self._restarts = 0
+        #: The largest number of bytes that this download has reached.
+        self._furthest = 0
+        #: The buffer of the present body, which begins at ``_began``. ``_known.offset`` is the end
+        #: of the bytes that were read from it, or received by the caller on a loan.
+        self._buffer = BodyBuffer()
+        self._began = 0
         self._exchange: Exchange | None = None
         self._connected = False
         self._tried = False
-        #: Whether nothing more comes: all of it has, or ``abandon`` was called.
+        #: Whether the download has ended: it is complete, or ``abandon`` was called.
         self.done = False
         session.adopt(self)
 
-    async def take(self, feed: Feed) -> None:
-        """Put what comes next into ``feed``, connecting if need be.
+    async def take(self, feed: DownloadFeed) -> None:
+        """Put the next bytes into ``feed``, connecting if needed.
 
         Raises:
-            ClientResponseError: the server has no such file to give.
+            ClientResponseError: the server has no such file.
             ClientError: the first connection, or the last of ``retries``, failed.
         """
-        relay = self._relay
-        taking: AbstractContextManager[None] = nullcontext() if relay is None else relay
         try:
-            with taking:
-                if relay is not None and relay.waiting:
-                    await asyncio.sleep(0)  # they have been told of us, and now they ask
+            with self._caller:
+                if self._caller.waiting:
+                    await asyncio.sleep(0)  # so that the waiting callbacks reach this caller
                 while not (self.done or feed.parts):
+                    self._check_time("writing the file")
                     if self._connected:
                         await self._take_from_connection(feed)
                     else:
                         await self._connect(feed)
+        except TotalTimeoutError as exc:
+            self.abandon()
+            progress = self._progress
+            if exc.url == redacted_url(progress.url):  # not that of a middleware's own request
+                # Its limit and time are those of the last attempt.
+                exc.limit, exc.elapsed = progress.timeout.total, progress.elapsed()
+                exc.args = (str(exc),)
+            raise
         except Exception:
             self.abandon()
             raise
         finally:
             feed.ended = self.done
+            feed.lent = None if self._buffer.loan is None else self._buffer
 
-    async def go_on_from(self, known: Known) -> None:
-        """Drop the connection: the caller has found that there is more of the file already."""
+    async def continue_from(self, known: Known) -> None:
+        """Drop the connection: the caller has found a longer part of the file."""
+        self._furthest = 0  # the bytes of this download are not used
         self._start_over(known)
 
     def _start_over(self, known: Known) -> None:
         self._drop_all()
         self._known, self._connected = known, False
 
-    async def _take_from_connection(self, feed: Feed) -> None:
+    async def _take_from_connection(self, feed: DownloadFeed) -> None:
+        if (reached := self._began + self._buffer.position()) > self._known.offset:
+            self._reach(reached)  # on a loan
         known = self._known
         if self._ahead is not None and known.offset == self._stop:
             await self._take_from_ahead(self._ahead, feed)
             return
         try:
-            data = await next_piece(self._exchange, self._inbox)
+            data = await next_piece(self._exchange, self._buffer)
         except LOST as exc:
             self._lost(exc)
             return
         end = known.total if self._ahead is None else self._stop
-        if end is not None and known.offset + len(data) + len(self._inbox) > end:
-            raise ClientPayloadError(f"the body goes on after the {end} bytes it was told to have")
+        if end is not None and known.offset + len(data) + len(self._buffer) > end:
+            raise ClientPayloadError(
+                f"the body continues after the {end} bytes that were announced"
+            )
         if data:
-            # All that one crossing brings, block by block: joining would copy it.
+            # Everything that this crossing fetches, block by block: joining would copy it.
             self._add(data, feed)
-            while block := self._inbox.block():
+            while block := self._buffer.block():
                 self._add(block, feed)
         elif end is not None and known.offset != end:
             self._lost(ClientPayloadError(f"the body has {known.offset} bytes, not {end} as told"))
         else:
             self.abandon()
 
-    async def _take_from_ahead(self, ahead: Ahead, feed: Feed) -> None:
+    async def _take_from_ahead(self, ahead: Ahead, feed: DownloadFeed) -> None:
         ahead.advance(self._connections)
         try:
             data = await ahead.next()
@@ -175,14 +197,39 @@ class AsyncDownload:
         else:
             self.abandon()
 
-    def _add(self, data: bytes, feed: Feed) -> None:
-        self._failures = 0
-        self._known = self._known._replace(offset=self._known.offset + len(data))
+    def _add(self, data: bytes, feed: DownloadFeed) -> None:
+        self._reach(self._known.offset + len(data))
         feed.parts.append(data)
 
-    async def _connect(self, feed: Feed) -> None:
+    def _reach(self, offset: int) -> None:
+        """Count the bytes up to ``offset`` as received."""
+        self._check_size(offset)
+        if offset > self._furthest:
+            # Only for new bytes: a server may send the first ones again and again.
+            self._failures, self._furthest = 0, offset
+        self._known = self._known._replace(offset=offset)
+
+    def _check_size(self, size: int | None) -> None:
+        most = self._max_body
+        if most is not None and size is not None and size > most:
+            url = redacted_url(self._progress.url)
+            raise ClientPayloadError(f"the file from {url} has more than max_body={most} bytes")
+
+    def _check_time(self, doing: str) -> None:
+        progress = self._progress
+        total = progress.timeout.total
+        if total and progress.elapsed() >= total:
+            raise TotalTimeoutError(
+                phase=doing,
+                limit=total,
+                elapsed=progress.elapsed(),
+                method=progress.method,
+                url=redacted_url(progress.url),
+            )
+
+    async def _connect(self, feed: DownloadFeed) -> None:
         if self._failures:
-            await _pause(self._failures)
+            await self._pause(self._failures)
         known = self._known
         if known.validator is None:
             known = Known()
@@ -199,36 +246,45 @@ class AsyncDownload:
         if exchange is not None:
             exchange.reads_on = True
         ranged = bool(known.offset) or stop is not None
-        if status == 200:
+        if status in (200, 203):
             self._drop_ahead()
-            begun = Known(0, _validator(head), _length(head))
-        elif ranged and status == 206 and (found := _goes_on(head, known, stop)) is not None:
+            begun = Known(0, validator(head), content_length(head))
+        elif ranged and status == 206 and (found := continued(head, known, stop)) is not None:
             begun = found
             if stop is not None and begun.total is not None and begun.total > stop:
                 self._go_ahead(begun, stop, begun.total)
-        elif known.offset and status == 416 and _is_all(head, known):
-            begun, reply = known, Reply(head, b"")  # all of it was here
+        elif known.offset and status == 416 and is_all(head, known):
+            begun, reply = known, Reply(head, b"")  # the part was complete
             self._drop_exchange()
         elif ranged and status in (206, 416):
-            # Another version, or another range than was asked for.
+            # Another version, or another range than requested.
             self._start_over(Known())
             if not known.offset:
-                self._connections = 1  # ranges are not to be had
+                self._connections = 1  # the server does not support ranges
             return
         elif self._tried and status in _PASSING:
             self._lost(_error(head))
             return
         else:
             raise _error(head)
+        self._check_size(begun.total)
+        if begun.offset < self._furthest:
+            self._count_restart()
         self._known, self._connected, self._tried = begun, True, True
-        self._inbox = Inbox(reply.body)
+        self._buffer, self._began = BodyBuffer(reply.body), begun.offset
+        # Bytes received on a loan are not checked, so the body has to end where the head says. One
+        # of several ranges is received by the loop, like the others.
+        length = content_length(head)
+        ends = length is not None and begun.offset + length == begun.total
+        self._buffer.takes_loans = POSSIBLE and ends and self._ahead is None
         feed.parts.append(Begun(begun, head))
 
     async def _ask(self, known: Known, stop: int | None) -> tuple[Reply, Exchange | None]:
-        method, url, timeout, options = self._request
-        options = dict(options)
+        progress = self._progress
+        timeout = progress.time_left()
+        options = dict(self._options)
         options["headers"] = headers = CIMultiDict(options.get("headers", ()))
-        # Ranges count the bytes as they are sent: compressed ones would not fit the file.
+        # Ranges count the bytes as they are sent: those of a compressed body would not fit.
         headers.setdefault(hdrs.ACCEPT_ENCODING, "identity")
         if stop is not None:
             headers[hdrs.RANGE] = f"bytes={known.offset}-{stop - 1}"
@@ -236,20 +292,37 @@ class AsyncDownload:
             headers[hdrs.RANGE] = f"bytes={known.offset}-"
         if hdrs.RANGE in headers and known.validator is not None:
             headers[hdrs.IF_RANGE] = known.validator
-        return await self._session.request(method, url, timeout, options)
+        return await self._session.request(progress.method, progress.url, timeout, options)
 
     def _lost(self, exc: Exception) -> None:
-        """The connection has broken, or could not be made: try again, or raise."""
+        """Note that the connection was lost, or failed; raise the error after the last attempt."""
         self._drop_exchange()
         self._connected = False
         self._failures += 1
-        if self._failures > self._retries:
+        if self._failures > self._retries or isinstance(exc, _OVER):
             raise exc
+
+    def _count_restart(self) -> None:
+        """Count that received bytes were dropped; raise if that has happened too often."""
+        self._restarts += 1
+        if self._restarts > self._retries:
+            raise ClientPayloadError(
+                f"the file from {redacted_url(self._progress.url)} cannot be completed: after "
+                f"{self._furthest} bytes the server changed it, or could not resume there"
+            )
+
+    async def _pause(self, failures: int) -> None:
+        delay = min(_DELAY * 2.0 ** min(failures - 1, 100), _MAX_DELAY)
+        total = self._progress.timeout.total
+        if total:
+            delay = min(delay, max(0.0, total - self._progress.elapsed()))
+        await asyncio.sleep(delay)
+        self._check_time("waiting before another attempt")
 
     # -- ranges ahead ----------------------------------------------------------------
 
     def _range_end(self, known: Known) -> int | None:
-        """Return where the range ends that is to be asked for; None for all that is left."""
+        """Return the end of the range to request; None for the rest of the file."""
         if self._ahead is not None:
             return self._stop
         least = known.offset + SEGMENT
@@ -268,8 +341,7 @@ class AsyncDownload:
 
         Raises ChangedError if the server has no such range any more.
         """
-        if self._relay is not None:
-            activity.set(self._relay)  # the call that this began in ends before it does
+        current_caller.set(self._caller)  # the call that started this ends before it does
         failures = 0
         while True:
             reply, exchange = None, None
@@ -279,21 +351,21 @@ class AsyncDownload:
                     raise _error(reply.head)
                 if (
                     reply.head.status != 206
-                    or _goes_on(reply.head, version._replace(offset=start), stop) is None
+                    or continued(reply.head, version._replace(offset=start), stop) is None
                 ):
                     raise ChangedError
-                body = await _read(reply, exchange, stop - start)
+                body = await read(reply, exchange, stop - start)
                 if len(body) == stop - start:
                     return body
-                raise ClientPayloadError("a range has not the length that was told")
-            except (*LOST, ClientResponseError):
+                raise ClientPayloadError("a range does not have the length that its head says")
+            except (*LOST, ClientResponseError) as exc:
                 failures += 1
-                if failures > self._retries:
+                if failures > self._retries or isinstance(exc, _OVER):
                     raise
             finally:
                 if exchange is not None:
                     exchange.abort()
-            await _pause(failures)
+            await self._pause(failures)
 
     def _drop_ahead(self) -> None:
         if self._ahead is not None:
@@ -312,14 +384,14 @@ class AsyncDownload:
         self._drop_ahead()
 
     def abandon(self) -> None:
-        """End the download, now."""
+        """End the download at once."""
         if not self.done:
             self.done = True
             self._drop_all()
             self._session.forget(self)
 
     async def aclose(self) -> None:
-        """End the download, for the session is closing."""
+        """End the download because the session closes."""
         self.abandon()
 
 
@@ -329,75 +401,13 @@ async def open_download(
     known: Known,
     retries: int,
     connections: int,
-    relay: Relay,
+    caller: ReturningCaller,
 ) -> tuple[None, AsyncDownload]:
     """Return a download; its first ``take`` connects."""
     download = AsyncDownload(
-        session, request, known, retries=retries, connections=connections, relay=relay
+        session, request, known, retries=retries, connections=connections, caller=caller
     )
     return None, download
-
-
-async def _read(reply: Reply, exchange: Exchange | None, limit: int) -> bytes:
-    """Return a body, or a bit more than ``limit`` bytes of one that is longer."""
-    if exchange is None:
-        return reply.body or b""
-    inbox = Inbox()
-    while not inbox.eof and len(inbox) <= limit:
-        await exchange.fill(inbox)
-    return inbox.cut(ALL)
-
-
-async def _pause(failures: int) -> None:
-    await asyncio.sleep(min(_DELAY * 2 ** (failures - 1), _MAX_DELAY))
-
-
-def _validator(head: Head) -> str | None:
-    """Return what If-Range can ask for (RFC 9110, 13.1.5): nothing weak."""
-    if _is_coded(head):
-        return None
-    etag = head.headers.get(hdrs.ETAG)
-    if etag is not None:
-        return None if etag.startswith("W/") else etag
-    return head.headers.get(hdrs.LAST_MODIFIED)
-
-
-def _is_coded(head: Head) -> bool:
-    """Tell whether the bytes we get are not those that ranges and lengths count."""
-    return head.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity"
-
-
-def _length(head: Head) -> int | None:
-    length = head.headers.get(hdrs.CONTENT_LENGTH, "")
-    return int(length) if length.isdecimal() and not _is_coded(head) else None
-
-
-def _goes_on(head: Head, known: Known, stop: int | None) -> Known | None:
-    """Return what is known by now if ``head`` begins where ``known`` ends, in the same version.
-
-    None if not, or if it does not go to ``stop``, or to the end of it all.
-    """
-    told = _CONTENT_RANGE.fullmatch(head.headers.get(hdrs.CONTENT_RANGE, ""))
-    if told is None or told[1] is None or told[3] == "*" or int(told[1]) != known.offset:
-        return None
-    total = int(told[3])
-    end = total if stop is None else min(stop, total)
-    if known.validator is None:
-        known = known._replace(validator=_validator(head))
-        if end != total and known.validator is None:
-            return None
-    # Not every server takes If-Range seriously.
-    is_etag = known.validator is not None and known.validator.startswith('"')
-    version = head.headers.get(hdrs.ETAG if is_etag else hdrs.LAST_MODIFIED, known.validator)
-    if version != known.validator or int(told[2]) != end - 1 or known.total not in (None, total):
-        return None
-    return known._replace(total=total)
-
-
-def _is_all(head: Head, known: Known) -> bool:
-    """Tell whether ``head`` refuses a range because ``known`` has all there is."""
-    told = _CONTENT_RANGE.fullmatch(head.headers.get(hdrs.CONTENT_RANGE, ""))
-    return told is not None and told[3] == str(known.offset) and known.total in (None, known.offset)
 
 
 def _error(head: Head) -> ClientResponseError:

@@ -1,10 +1,11 @@
-"""Server-sent events (WHATWG HTML, 9.2): the parser, and the source that connects again."""
+"""Server-sent events (WHATWG HTML, 9.2): the parser, and the source that reconnects."""
 
 from __future__ import annotations
 
 import asyncio
 import codecs
 import json
+import re
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,48 +18,72 @@ from aiohttp import (
 )
 from multidict import CIMultiDict
 
+from .._content_type import content_type
 from .._models import Head, redacted_head, redacted_headers, redacted_info
-from .exchange import LOST, Exchange, next_piece
-from .stream import Inbox
+from .exchange.body_buffer import ALL, BodyBuffer
+from .exchange.exchange import LOST, Exchange, next_piece
 
 if TYPE_CHECKING:
     from .session import AsyncSession, Crossing
 
-#: Seconds before a lost connection is made again, until the server sets another time.
+#: Seconds before reconnecting, until the server sets another time.
 RETRY = 3.0
-#: Seconds between two attempts at the most, unless the server set more.
+#: Maximum number of seconds between two attempts, unless the server sets more.
 MAX_DELAY = 60.0
-#: Characters that an event may have, in all its lines.
+#: Maximum number of seconds that a server may set; larger numbers mean something else.
+MAX_RETRY = 86400.0
+#: Minimum number of seconds between the beginnings of two connections. After connections that
+#: did not last as long, the pause grows up to this, from a tenth, even if the server sets less.
+LEAST_PERIOD = 1.0
+#: Maximum number of characters in an event, all lines together, unless the caller sets another.
 EVENT_LIMIT = 2**24
+
+# Characters that the engine refuses in a header. HTML forbids only NUL, CR and LF; a server that
+# sends other controls gets the last id without them, and repeats some events.
+_UNSENDABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+
+
+def sendable(event_id: str) -> bool:
+    """Return whether ``event_id`` can be sent as Last-Event-ID."""
+    return _UNSENDABLE.search(event_id) is None
 
 
 class ServerSentEvent(NamedTuple):
-    """One event of a server's."""
+    """One server-sent event."""
 
     #: Its type: "message" unless the server names another.
     event: str
     #: Its data, without the last newline.
     data: str
-    #: The id that the server set last, with this event or before; "" until then.
+    #: The last id that the server has set, with this event or before; "" until then.
     id: str
 
     def json(self, *, loads: Callable[[str], Any] = json.loads) -> Any:
-        """Return the data parsed as JSON."""
-        return loads(self.data)
+        """Return the data parsed as JSON; raise ValueError if it is not JSON."""
+        try:
+            return loads(self.data)
+        except RecursionError as exc:
+            raise ValueError("the event is JSON that is nested too deeply to parse") from exc
 
 
 class EventParser:
-    """Bytes to events, in whatever pieces the bytes come. Knows no connection; any thread."""
+    """Turns bytes, in pieces of any size, into events. Any thread.
 
-    def __init__(self, last_event_id: str = "") -> None:
-        #: What the next request has to send as Last-Event-ID.
+    Args:
+        last_event_id: the id of the first events, until the server sets one.
+        max_event_size: maximum number of characters in an event, all lines together.
+    """
+
+    def __init__(self, last_event_id: str = "", max_event_size: int = EVENT_LIMIT) -> None:
+        self._limit = max_event_size
+        #: The Last-Event-ID of the next request.
         self.last_event_id = last_event_id
         #: The seconds to wait before that request, if the server has set them.
         self.retry: float | None = None
         self.restart()
 
     def restart(self) -> None:
-        """Begin a new stream: what was incomplete in the one before is dropped."""
+        """Begin a new stream, and drop an incomplete event of the one before."""
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._at_start = True
         self._after_cr = False
@@ -66,13 +91,16 @@ class EventParser:
         self._id = self.last_event_id
         self._type = ""
         self._data: list[str] = []
+        #: The number of characters kept: of data, and of an incomplete line.
         self._size = 0
 
     def feed(self, data: bytes) -> list[ServerSentEvent]:
         """Take bytes and return the events that they complete.
 
-        Raises ClientPayloadError where an event has more than ``EVENT_LIMIT`` characters.
+        Raises ClientPayloadError once an event has more than ``max_event_size`` characters, and
+        the events before it have been returned.
         """
+        self._check_size()
         text = self._decoder.decode(data)
         if not text:
             return []
@@ -85,64 +113,77 @@ class EventParser:
             text = text[1:]
         self._after_cr = ends_with_cr
         *lines, rest = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-        self._size += len(text)
         events: list[ServerSentEvent] = []
         for line in lines:
             if self._line:
+                self._size -= sum(map(len, self._line))
                 line = "".join(self._line) + line
                 self._line.clear()
             if line:
                 self._field(line)
             else:
-                self._size = 0
                 self._dispatch(events)
         if rest:
             self._line.append(rest)
-        if self._size > EVENT_LIMIT:
-            raise ClientPayloadError(f"an event has more than {EVENT_LIMIT} characters")
+            self._size += len(rest)
+        if not events:
+            self._check_size()
         return events
+
+    def _check_size(self) -> None:
+        if self._size > self._limit:
+            raise ClientPayloadError(
+                f"an event has more than {self._limit} characters; max_event_size= sets the limit"
+            )
 
     def _field(self, line: str) -> None:
         name, _, value = line.partition(":")
         value = value.removeprefix(" ")
         if name == "data":
             self._data.append(value)
+            self._size += len(line)
         elif name == "event":
             self._type = value
         elif name == "id":
             if "\0" not in value:
                 self._id = value
         elif name == "retry" and value.isascii() and value.isdigit():
-            self.retry = int(value) / 1000
+            # Python makes no number of more than some thousand digits.
+            digits = value.lstrip("0")
+            if len(digits) < 10 and (seconds := int(digits or "0") / 1000) <= MAX_RETRY:
+                self.retry = seconds
 
     def _dispatch(self, events: list[ServerSentEvent]) -> None:
-        self.last_event_id = self._id
+        self._size = 0
+        if sendable(self._id):
+            self.last_event_id = self._id
         if self._data:
             events.append(ServerSentEvent(self._type or "message", "\n".join(self._data), self._id))
             self._data.clear()
         self._type = ""
 
 
-class Feed:
-    """What has come and is not parsed yet. Outlives the call that brings it."""
+class EventFeed:
+    """Received bytes that are not parsed yet. Outlives the call that fetches them."""
 
     def __init__(self) -> None:
-        #: Bytes, each with the number of the connection they came over.
+        #: Bytes, each with the number of their connection.
         self.parts: deque[tuple[int, bytes]] = deque()
-        #: Whether nothing comes after that.
+        #: Whether these are the last.
         self.ended = False
 
 
 class AsyncEventSource:
     """The stream of events at a URL, over as many connections as it takes. Event loop only.
 
-    A connection that ends or breaks is made again, with the id of the last event; the wait
-    before is the server's or ``RETRY``, and doubles with each attempt that fails.
+    After a connection ends or is lost, it makes another, with the id of the last event. The wait
+    before that is the server's or ``RETRY``, and doubles with each failed attempt. Connections
+    that do not last are made at most once in ``LEAST_PERIOD``.
 
     Args:
-        session: whose connections to use.
-        request: the first request; the later ones differ in Last-Event-ID.
-        reconnects: how many attempts in a row may fail before that is the end; None sets no
+        session: makes the requests.
+        request: the first request; later ones have another Last-Event-ID.
+        reconnects: how many attempts in a row may fail before the source ends; None sets no
             limit, and with 0 there are no attempts.
     """
 
@@ -152,27 +193,30 @@ class AsyncEventSource:
         self._session = session
         self._request = request
         self._reconnects = reconnects
-        self._inbox = Inbox()
+        self._buffer = BodyBuffer()
         self._exchange: Exchange | None = None
         #: The number of the present connection, and whether there is one.
         self._number = 0
         self._connected = False
         self._failures = 0
+        #: When the present connection was made, and how many before it in a row did not last.
+        self._since = 0.0
+        self._hasty = 0
         self._taking: asyncio.Task[Any] | None = None
         #: Whether the source has ended: by the server, an error, or ``abandon``.
         self.done = False
         session.adopt(self, lasts=True)
 
-    async def take(self, feed: Feed, last_event_id: str, retry: float | None) -> bool:
-        """Put what comes next into ``feed``, connecting if need be; False at the end of it all.
+    async def take(self, feed: EventFeed, last_event_id: str, retry: float | None) -> bool:
+        """Put the next bytes into ``feed``, connecting if needed; return False at the end.
 
         Args:
-            feed: takes the bytes.
-            last_event_id: what to connect with.
-            retry: seconds to wait before; None is ``RETRY``.
+            feed: gets the bytes.
+            last_event_id: sent when connecting.
+            retry: seconds to wait before connecting; None is ``RETRY``.
 
         Raises:
-            ClientResponseError: the answer was no stream of events.
+            ClientResponseError: the response is not a stream of events.
             ClientError: the first connection, or the last of ``reconnects``, failed.
         """
         if self._taking is not None:
@@ -195,9 +239,12 @@ class AsyncEventSource:
             feed.ended = self.done
         return False
 
-    async def _take_from_connection(self, feed: Feed) -> bool:
+    async def _take_from_connection(self, feed: EventFeed) -> bool:
         try:
-            data = await next_piece(self._exchange, self._inbox)
+            first = await next_piece(self._exchange, self._buffer)
+            # And the rest of what is here. Servers send each event in a chunk of its own: taken
+            # by the chunk, each event would cost a crossing.
+            data = self._buffer.cut(ALL, first)
         except LOST as exc:
             self._lost(exc)
             return False
@@ -205,14 +252,16 @@ class AsyncEventSource:
             self._failures = 0
             feed.parts.append((self._number, data))
             return True
-        if self._inbox.eof:
+        if self._buffer.eof:
             self._lost(None)
         return False
 
     async def _connect(self, last_event_id: str, retry: float | None) -> None:
         if self._number:
             base = RETRY if retry is None else retry
-            await asyncio.sleep(min(base * 2 ** min(self._failures, 16), max(MAX_DELAY, base)))
+            pause = min(base * 2 ** min(self._failures, 16), max(MAX_DELAY, base))
+            least = min(LEAST_PERIOD / 10 * 2 ** min(self._hasty, 16), LEAST_PERIOD)
+            await asyncio.sleep(max(pause, least))
         method, url, timeout, options = self._request
         options = dict(options)
         options["headers"] = headers = CIMultiDict(options.get("headers", ()))
@@ -226,26 +275,31 @@ class AsyncEventSource:
             if not self._number:
                 raise
             self._failures += 1
+            self._hasty += 1
             self._lost(exc)
             return
         self._exchange = exchange
         if exchange is not None:
             self._session.adopt(exchange, lasts=True)
-        if reply.head.status == 204:  # the server's way to say: no more
+        if reply.head.status == 204:  # the server's way to end the stream
             self.abandon()
             return
         _check(reply.head)
-        self._inbox = Inbox(reply.body)
+        self._buffer = BodyBuffer(reply.body)
         self._number += 1
         self._connected = True
+        self._since = asyncio.get_running_loop().time()
 
     def _lost(self, exc: Exception | None) -> None:
-        """The connection has ended, or could not be made: go on, or end it all."""
+        """Note that the connection has ended, or failed; end the source if that was the last."""
         if self.done:
             return
-        # A connection that brought nothing counts as an attempt that failed.
-        if self._connected and not self._inbox.total:
-            self._failures += 1
+        if self._connected:
+            lasted = asyncio.get_running_loop().time() - self._since
+            self._hasty = self._hasty + 1 if lasted < LEAST_PERIOD else 0
+            # A connection without a byte counts as a failed attempt.
+            if not self._buffer.total:
+                self._failures += 1
         self._connected, self._exchange = False, None
         limit = self._reconnects
         if limit is not None and (limit == 0 or self._failures > limit):
@@ -255,7 +309,7 @@ class AsyncEventSource:
 
     async def events(self, last_event_id: str = "") -> AsyncIterator[ServerSentEvent]:
         """Iterate over the events; the source ends with the iteration."""
-        parser, feed, number = EventParser(last_event_id), Feed(), 0
+        parser, feed, number = EventParser(last_event_id), EventFeed(), 0
         try:
             while await self.take(feed, parser.last_event_id, parser.retry):
                 current, data = feed.parts.popleft()
@@ -268,7 +322,7 @@ class AsyncEventSource:
             self.abandon()
 
     def abandon(self) -> None:
-        """End the source, now; whoever waits for events is told that there are no more."""
+        """End the source at once; a waiting caller gets the end of the events."""
         if self.done:
             return
         self.done = True
@@ -279,7 +333,7 @@ class AsyncEventSource:
         self._session.forget(self)
 
     async def aclose(self) -> None:
-        """End the source, for the session is closing."""
+        """End the source because the session closes."""
         self.abandon()
 
 
@@ -297,7 +351,7 @@ async def open_events(
 
 
 def _check(head: Head) -> None:
-    """Raise unless ``head`` announces a stream of events."""
+    """Raise ClientResponseError unless ``head`` announces a stream of events."""
     info = redacted_info(head.request_info)
     history: Any = tuple(map(redacted_head, head.history))
     headers = redacted_headers(head.headers)
@@ -305,12 +359,12 @@ def _check(head: Head) -> None:
         raise ClientResponseError(
             info, history, status=head.status, message=head.reason or "", headers=headers
         )
-    content_type = head.headers.get(hdrs.CONTENT_TYPE, "")
-    if content_type.partition(";")[0].strip().lower() != "text/event-stream":
+    header = head.headers.get(hdrs.CONTENT_TYPE)
+    if content_type(header).essence != "text/event-stream":
         raise ContentTypeError(
             info,
             history,
             status=head.status,
-            message=f"expected text/event-stream, got {content_type or 'no content type'}",
+            message=f"expected text/event-stream, got {header or 'no content type'}",
             headers=headers,
         )

@@ -7,34 +7,49 @@ import os
 import platform
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext, suppress
 from functools import partial
-from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as version_of
 
 import click
 
+from .._version import __version__
 from .bench import bench
+from .completion import VARIABLE, completion
+from .curl_flags import answer
 from .demo import demo
 from .exits import TABLE, USAGE, guarded
+from .spelling import as_command
 from .transfers import download, sse
-from .verbs import METHODS, verb
+from .verbs import METHODS, request, verb
 from .ws import ws
+
+
+class Commands(click.Group):
+    """The commands, and a request without one."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put the command in front that the arguments do without."""
+        with suppress(click.UsageError) if ctx.resilient_parsing else nullcontext():  # completion
+            args = as_command(args, self.commands)
+        return super().parse_args(ctx, args)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order of their adding: requests first."""
+        return list(self.commands)
 
 
 def _version(context: click.Context, parameter: click.Parameter, wanted: bool) -> None:
     if wanted and not context.resilient_parsing:
-        try:
-            ours = version_of("syncclient")
-        except PackageNotFoundError:  # run from its sources
-            ours = "(not installed)"
         click.echo(
-            f"syncclient {ours} (aiohttp {version_of('aiohttp')}, "
+            f"syncclient {__version__} (aiohttp {version_of('aiohttp')}, "
             f"Python {platform.python_version()})"
         )
         context.exit()
 
 
 @click.group(
+    cls=Commands,
     invoke_without_command=True,
     no_args_is_help=False,
     context_settings={"help_option_names": ["--help"], "max_content_width": 100},
@@ -44,20 +59,26 @@ def _version(context: click.Context, parameter: click.Parameter, wanted: bool) -
 def cli() -> None:
     """Requests, downloads, WebSockets and load from the command line.
 
+    \b
+        syncclient [METHOD] URL [ITEM]...
+
+    Without a METHOD the request is a GET, or a POST where fields are sent.
+
     A URL without a scheme gets http:// on this machine (localhost, 127.0.0.1, :8080), and
     https:// elsewhere. In a terminal heads and bodies are shown with colours; in a pipe
     stdout has the bytes of the body and nothing else.
 
     \b
-        syncclient get localhost:8080/people city==London
-        syncclient post api.example/people name=Ada age:=36 X-Token:secret
+        syncclient localhost:8080/people city==London
+        syncclient api.example/people name=Ada age:=36 X-Token:secret
+        syncclient PATCH api.example/people/1 address[city]=Paris
         syncclient download https://example.org/big.iso --digest sha256:...
     """
 
 
 for _method in METHODS:
     cli.add_command(verb(_method))
-for _command in (download, ws, sse, bench, demo):
+for _command in (request, download, ws, sse, bench, completion, demo):
     cli.add_command(_command)
 
 
@@ -72,15 +93,29 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 
 def _invoke(arguments: list[str]) -> None:
-    if _COMPLETION in os.environ:
-        cli.main(arguments, prog_name="syncclient", complete_var=_COMPLETION)
+    if VARIABLE in os.environ:
+        cli.main(arguments, prog_name="syncclient", complete_var=VARIABLE)
     # Not by cli.main(), which has a way of its own to end where a pipe was closed.
-    with cli.make_context("syncclient", arguments) as context:
+    with cli.make_context("syncclient", list(arguments)) as context:
         if not arguments:
             click.echo(context.get_help(), err=True)
             context.exit(USAGE)
-        cli.invoke(context)
+        try:
+            cli.invoke(context)
+        except click.NoSuchOption as exc:
+            _answer(exc, arguments)
+            raise
 
 
-#: Set by the shell functions that complete commands; see click's documentation.
-_COMPLETION = "_SYNCCLIENT_COMPLETE"
+def _answer(error: click.NoSuchOption, arguments: list[str]) -> None:
+    """Raise in place of ``error`` one that says what to write, if the option is curl's."""
+    command = error.ctx and error.ctx.command
+    known = {
+        name: not each.is_flag
+        for each in (command.params if command else ())
+        if isinstance(each, click.Option)
+        for name in each.opts
+    }
+    told = answer(error.option_name, arguments, known)
+    if told is not None:
+        raise click.UsageError(f"{error.format_message().rstrip('.')}: {told}", error.ctx)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from array import array
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import click
+from rich.live import Live
+from rich.text import Text
 
 from .. import URL, Request, Response, Session
 from .._models import redacted_text, redacted_url
@@ -68,7 +71,7 @@ def bench(url: str, items: tuple[str, ...], **given: Any) -> None:
 
     Load that you have no leave for is an attack: use it on your own servers. A status of
     400 and above is counted, and no error. The exit code is that of the first error, if
-    nothing was answered.
+    nothing was answered. Ctrl-C ends it with a report of what was done until then.
     """
     access = Access.taken_from(given)
     as_json = given["as_report"]
@@ -76,23 +79,31 @@ def bench(url: str, items: tuple[str, ...], **given: Any) -> None:
     concurrency = given["concurrency"] if count is None else min(given["concurrency"], count)
     with ExitStack() as stack:
         options, _ = request_options(
-            texts=items,
-            method="get",  # which takes nothing from stdin
-            stack=stack,
+            items,
+            stack,
             body_type=BodyType.FORM if given["as_form"] else BodyType.JSON,
         )
         data = options.get("data")
         if data is not None and not isinstance(data, (bytes, list)):
             raise click.UsageError("a file can be sent once only: bench takes fields for its body")
-        session = stack.enter_context(open_session(access, limit=concurrency, timings=True))
-        request = Request(given["method"], full_url(url), **options)
+        url = full_url(url)
+        session = stack.enter_context(
+            open_session(access, url, headers=options["headers"], limit=concurrency, timings=True)
+        )
+        request = Request(given["method"], url, **options)
         run = _Run(count, given["duration"], concurrency)
-        run.measure(session, request)
+        with run.shown():
+            run.measure(session, request)
     report = run.report(str(request.url))
+    if run.interrupted and not (report.answered or report.failed):
+        raise KeyboardInterrupt
     if as_json:
         click.echo(json.dumps(report.as_dict(), indent=2))
     else:
-        console().print(drawn(report))
+        out = console()
+        out.print(drawn(report, out.width))
+    if run.interrupted:
+        raise KeyboardInterrupt
     if not report.answered and run.first_error is not None:
         code, hint = code_and_hint(run.first_error)
         raise Ended(code, f"nothing was answered{f' ({hint})' if hint else ''}")
@@ -110,24 +121,58 @@ class _Run:
     statuses: Counter[int] = field(default_factory=Counter)
     errors: Counter[str] = field(default_factory=Counter)
     first_error: Exception | None = None
+    failed: int = 0
     received: int = 0
     seconds: float = 0.0
+    began: float = 0.0
+    interrupted: bool = False
 
     def measure(self, session: Session, request: Request) -> None:
-        """Send the requests, and take down what comes. Blocks until the last is done."""
-        began = time.monotonic()
-        with session.map(
-            self._requests(request, began),
-            concurrency=self.concurrency,
-            ordered=False,
-            return_exceptions=True,
-        ) as outcomes:
-            for outcome in outcomes:
-                if isinstance(outcome, Response):
-                    self._took(outcome)
-                else:
-                    self._failed(outcome)
+        """Send the requests, and record the outcomes. Blocks until the last is done, or Ctrl-C."""
+        self.began = began = time.monotonic()
+        try:
+            with session.map(
+                self._requests(request, began),
+                concurrency=self.concurrency,
+                ordered=False,
+                return_exceptions=True,
+            ) as outcomes:
+                for outcome in outcomes:
+                    if isinstance(outcome, Response):
+                        self._took(outcome)
+                    else:
+                        self._failed(outcome)
+        except KeyboardInterrupt:
+            self.interrupted = True
         self.seconds = time.monotonic() - began
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """Show on stderr, if that is a terminal, how far it is, while the block runs."""
+        if not sys.stderr.isatty():
+            yield
+            return
+        # In a thread of rich's: a server that is silent keeps this one waiting.
+        with Live(
+            console=console(stderr=True, wrapped=True),
+            get_renderable=self._progress,
+            refresh_per_second=5,
+            transient=True,
+        ):
+            yield
+
+    def _progress(self) -> Text:
+        seconds = time.monotonic() - self.began if self.began else 0.0
+        answered = len(self.latencies)
+        of = "" if self.count is None else f" of {self.count:,}"
+        limit = "" if self.duration is None else f" of {self.duration:g}"
+        rate = answered / seconds if seconds else 0.0
+        line = Text(no_wrap=True, overflow="ellipsis", style="dim")
+        line.append(f"{answered + self.failed:,}{of} requests, {seconds:.0f}{limit} s")
+        line.append(f", {rate:,.0f}/s")
+        if self.failed:
+            line.append(f", {self.failed:,} failed", "red")
+        return line
 
     def _requests(self, request: Request, began: float) -> Iterator[Request]:
         number = 0
@@ -144,13 +189,14 @@ class _Run:
         self.received += len(response.read())
 
     def _failed(self, error: Exception) -> None:
-        if isinstance(error, ValueError):  # an argument of ours, and each time the same
+        if isinstance(error, ValueError):  # a wrong argument, the same each time
             raise error
+        self.failed += 1
         self.first_error = self.first_error or error
         self.errors[f"{type(error).__name__}: {redacted_text(describe(error))}"] += 1
 
     def report(self, url: str) -> Report:
-        """Return what was measured."""
+        """Return the measurements."""
         return Report(
             url=redacted_url(URL(url)),
             concurrency=self.concurrency,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from textwrap import fill
 from typing import Any, NamedTuple
 
 from rich.text import Text
@@ -12,7 +13,10 @@ from .terminal import printable
 
 PERCENTILES = (50.0, 75.0, 90.0, 95.0, 99.0, 99.9)
 _BUCKETS = 12
-_BAR = 40  # cells
+#: The longest bar, and the shortest that the longest may be, in columns.
+_BAR, _BAR_MIN = 40, 4
+#: Columns before what stands beside "latency".
+_MARGIN = 9
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 
@@ -97,46 +101,62 @@ class Report:
         }
 
 
-def drawn(report: Report) -> Text:
-    """Return the report for people."""
+def drawn(report: Report, width: int = 80) -> Text:
+    """Return the report for people, on lines of ``width`` columns at most if they can be."""
     text = Text()
     text.append(printable(report.url), "bold")
-    text.append(f"\n{report.answered:,} responses in {report.seconds:.2f} s")
-    text.append(f", {report.concurrency} at a time, {_size(report.received)}\n")
+    summary = [f"{report.answered:,} responses in {report.seconds:.2f} s,"]
+    summary += [f"{report.concurrency} at a time,", _size(report.received)]
+    text.append("\n" + fill(" ".join(summary), width) + "\n")
     if report.latencies:
         text.append(f"{report.rate:,.0f} requests/s\n", "bold green")
-        _latencies(text, report)
+        _latencies(text, report, width)
     text.append("\nstatus   ")
-    text.append(", ".join(f"{s}: {n:,}" for s, n in report.statuses.items()) or "none")
+    statuses = [f"{status}: {count:,}" for status, count in report.statuses.items()]
+    text.append(_in_columns(statuses or ["none"], width))
     if report.errors:
         text.append(f"\nerrors   {report.failed:,}", "bold red")
         for told, count in list(report.errors.items())[:5]:
-            text.append(f"\n  {count:,} x {printable(told)}", "red")
+            line = f"{count:,} x {printable(told)}"
+            text.append(
+                "\n" + fill(line, width, initial_indent="  ", subsequent_indent="    "), "red"
+            )
         if len(report.errors) > 5:
             text.append(f"\n  and {len(report.errors) - 5} other kinds", "red")
     return text
 
 
-def _latencies(text: Text, report: Report) -> None:
+def _latencies(text: Text, report: Report, width: int) -> None:
     text.append("\nlatency  ")
     mean = math.fsum(report.latencies) / report.answered
     ends = (("min", report.latencies[0]), ("mean", mean), ("max", report.latencies[-1]))
-    text.append("  ".join(f"{name} {_time(value)}" for name, value in ends))
+    text.append(_in_columns([f"{name} {_time(value)}" for name, value in ends], width))
     text.append("\n         ")
-    parts = (f"p{percent:g} {_time(report.percentile(percent))}" for percent in PERCENTILES)
-    text.append("  ".join(parts) + "\n\n")
+    parts = [f"p{percent:g} {_time(report.percentile(percent))}" for percent in PERCENTILES]
+    text.append(_in_columns(parts, width) + "\n\n")
     buckets = report.histogram()
     most = max(bucket.responses for bucket in buckets)
+    longest = max(_BAR_MIN, min(_BAR, width - len(f"{0:>9} to {0:>9}   {most:,}")))
     for bucket in buckets:
         text.append(f"{_time(bucket.start):>9} to {_time(bucket.stop):>9} ")
-        text.append(_bar(bucket.responses / most), "cyan")
+        text.append(_bar(bucket.responses / most, longest), "cyan")
         text.append(f" {bucket.responses:,}\n")
 
 
-def _bar(share: float) -> str:
-    eighths = max(round(share * _BAR * 8), 1 if share else 0)
+def _in_columns(parts: list[str], width: int) -> str:
+    """Join ``parts`` by two spaces, under the first of them where a line is full."""
+    lines = [_MARGIN * " "]
+    for part in parts:
+        if len(lines[-1]) > _MARGIN and len(lines[-1]) + len(part) > width:
+            lines.append(_MARGIN * " ")
+        lines[-1] += part + "  "
+    return "\n".join(line.rstrip() for line in lines)[_MARGIN:]
+
+
+def _bar(share: float, longest: int) -> str:
+    eighths = max(round(share * longest * 8), 1 if share else 0)
     whole, rest = divmod(eighths, 8)
-    return (_EIGHTHS[8] * whole + (_EIGHTHS[rest] if rest else "")).ljust(_BAR)
+    return (_EIGHTHS[8] * whole + (_EIGHTHS[rest] if rest else "")).ljust(longest)
 
 
 def _time(seconds: float) -> str:

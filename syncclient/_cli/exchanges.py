@@ -25,6 +25,12 @@ class Exchange:
     version: str = "1.1"
     response_headers: list[tuple[str, str]] = field(default_factory=list)
 
+    @property
+    def has_body(self) -> bool:
+        """Whether the request had a body: a redirect may have dropped it."""
+        names = {name.lower(): value for name, value in self.request_headers}
+        return names.get("content-length", "0") != "0" or "transfer-encoding" in names
+
 
 class Exchanges:
     """An aiohttp middleware, the innermost one: keeps the heads that go through it.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import Callable
 
@@ -27,6 +26,7 @@ from .. import (
     TooManyRedirects,
     WSServerHandshakeError,
 )
+from .._async.exchange.connect_errors import Told
 from .._models import redacted_text
 from .items import ItemError
 from .terminal import printable
@@ -66,7 +66,7 @@ Exit codes:
    14  the proxy could not be reached, or refused
    15  the connection broke, or the response is not sound
    16  ws: the server closed with an error code
-   69  the extra is missing: pip install 'syncclient[cli]'
+   69  click or rich is missing: pip install click rich
   130  Ctrl-C
   141  the reader of the output has gone
 """
@@ -99,9 +99,11 @@ def code_and_hint(error: Exception) -> tuple[int, str]:
     if isinstance(error, ServerFingerprintMismatch):
         return TLS, ""
     if isinstance(error, (ClientConnectorCertificateError, ClientConnectorSSLError)):
-        return TLS, "--verify FILE trusts another authority, --verify no trusts anyone"
+        return TLS, _tls_hint(error)
     if isinstance(error, ClientSSLError):
         return TLS, ""
+    if isinstance(error, Told) and "during the TLS handshake" in error.what:
+        return TLS, _NO_TLS
     if isinstance(error, ClientConnectorError):
         return CONNECT, "is the server up, and the port right?"
     if isinstance(error, (InvalidURL, NonHttpUrlClientError)):
@@ -110,9 +112,40 @@ def code_and_hint(error: Exception) -> tuple[int, str]:
         return code_of_status(error.status) or BROKEN, ""
     if isinstance(error, (ClientPayloadError, ClientError)):
         return BROKEN, ""
-    if isinstance(error, (ItemError, ValueError)):  # ValueError names an argument of ours
+    if isinstance(error, (ItemError, ValueError)):  # ValueError names a wrong argument
         return USAGE, ""
     return FAILED, ""
+
+
+_NO_TLS = "does it speak TLS? try http://"
+_UNTRUSTED = "--verify FILE trusts its authority, --verify no trusts anyone"
+#: By the number of X509_V_ERR_...
+_CERTIFICATES = {
+    9: "look at the clocks of the server and of this machine",
+    10: "renew it on the server, or look at this machine's clock; --verify no trusts anyone",
+    18: "--verify FILE trusts it, --verify no trusts anyone",
+    23: "",
+    62: "write the name that the certificate is for in the URL; no --verify FILE can help",
+    64: "write a name that the certificate is for in the URL; no --verify FILE can help",
+}
+#: By the reason of an ssl.SSLError, where what it says of itself is not enough.
+_HANDSHAKES = {
+    "WRONG_VERSION_NUMBER": _NO_TLS,
+    "HTTP_REQUEST": _NO_TLS,
+    "PACKET_LENGTH_TOO_LONG": _NO_TLS,
+    "RECORD_LAYER_FAILURE": _NO_TLS,
+    "UNEXPECTED_EOF_WHILE_READING": _NO_TLS,
+    "TLSV13_ALERT_CERTIFICATE_REQUIRED": "--cert FILE gives the server a certificate",
+}
+
+
+def _tls_hint(error: ClientConnectorCertificateError | ClientConnectorSSLError) -> str:
+    """Return what cures a failed handshake, which --verify does not always."""
+    if isinstance(error, ClientConnectorCertificateError):
+        code = getattr(error.certificate_error, "verify_code", 0)
+        return _CERTIFICATES.get(code, _UNTRUSTED)
+    own = error.hint.rstrip(".") if isinstance(error, Told) else ""
+    return _HANDSHAKES.get(str(getattr(error.os_error, "reason", "")), own)
 
 
 def guarded(command: Callable[[], object]) -> int:
@@ -170,18 +203,12 @@ def describe(error: Exception) -> str:
         return f"this is no WebSocket: the server answered {error.status} ({error.message})"
     if isinstance(error, ClientResponseError):
         return f"the server answered {error.status} {error.message}".rstrip()
-    if isinstance(error, ClientConnectorError) and error.os_error.strerror:
-        number = error.os_error.errno
-        plain = os.strerror(number) if number and number > 0 else "no connection"
-        return _NO_CONNECTION.sub(lambda found: plain, error.os_error.strerror)
+    if isinstance(error, Told):  # without its hint: the command line has hints of its own
+        return f"{error.what} ({error.request})"
     if isinstance(error, OSError) and not isinstance(error, ClientError) and error.strerror:
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror}"
     return str(error) or type(error).__name__
-
-
-#: What says no more than that: the number of the error does.
-_NO_CONNECTION = re.compile(r"Connect call failed \([^)]*\)")
 
 
 def _usage(error: click.ClickException) -> str:
@@ -192,7 +219,7 @@ def _usage(error: click.ClickException) -> str:
 
 
 def _reader_gone() -> int:
-    # What is still in the buffer would be written at exit, and complained about.
+    # The rest of the buffer would be written at exit, with an error message.
     devnull = os.open(os.devnull, os.O_WRONLY)
     os.dup2(devnull, 1)
     os.close(devnull)

@@ -12,10 +12,11 @@ from enum import Enum
 from typing import Any, BinaryIO, NamedTuple
 
 from .. import CIMultiDict, FormData
-from .redaction import HIDDEN, is_secret
+from .._client.redaction import HIDDEN, is_secret, without_secrets
+from .nested import NestingError, document_of
 
 #: The longer one first: of two that begin at the same place, it is the one meant.
-_SEPARATORS = (":=@", "=@", ":=", "==", "=", ":", "@")
+_SEPARATORS = (":=@", "==@", "=@", ":=", "==", ":@", "=", ":", "@")
 
 
 class ItemError(Exception):
@@ -52,11 +53,13 @@ class Items:
     files: list[tuple[str, str]] = field(default_factory=list)
     #: The path of the file that is the body; ``-`` is stdin.
     raw: str | None = None
+    #: The body itself, as ``--raw`` has it.
+    text: str | None = None
 
     @property
     def has_body(self) -> bool:
         """Whether there is a body, were it an empty one."""
-        return bool(self.fields or self.files) or self.raw is not None
+        return bool(self.fields or self.files) or self.raw is not None or self.text is not None
 
 
 class Body(NamedTuple):
@@ -68,6 +71,10 @@ class Body(NamedTuple):
     shown: str | None = None
     #: The same with them.
     plain: str | None = None
+    #: The file that it is.
+    path: str | None = None
+    #: The parts of a multipart body: names, and values or ``@`` and the path of a file.
+    parts: tuple[tuple[str, str], ...] = ()
 
 
 def split_item(text: str) -> Item:
@@ -90,24 +97,40 @@ def split_item(text: str) -> Item:
                 return Item(key, separator, text[position + len(separator) :])
         key += text[position]
         position += 1
+    if key.endswith(";"):
+        return Item(key[:-1], ";", "")
     raise ItemError(
         f"{text!r} is no item: write key=value, key:=json, key==query, Header:value, "
         "key@file or @file"
     )
 
 
-def parse_items(texts: Iterable[str], body_type: BodyType) -> Items:
-    """Read the items of a command line.
+def parse_items(texts: Iterable[str], body_type: BodyType, raw: str | None = None) -> Items:
+    """Read the items of a command line, and ``raw``, the text of ``--raw``.
 
     Raises:
         ItemError: one of them makes no sense, or some do not go together.
     """
-    items = Items()
+    items = Items(text=raw)
     for text in texts:
+        if text[:1] in ("{", "[") and _is_json(text):
+            raise ItemError(f"{text} is a whole body: write --raw in front of it")
         _add(items, split_item(text), text, body_type)
-    if items.raw is not None and (items.fields or items.files):
-        raise ItemError("@file is the whole body, and cannot go with fields: leave one of them out")
+    whole = [name for name, given in (("@file", items.raw), ("--raw", raw)) if given is not None]
+    if len(whole) > 1 or (whole and (items.fields or items.files)):
+        other = "--raw" if len(whole) > 1 else "fields"
+        raise ItemError(
+            f"{whole[0]} is the whole body, and cannot go with {other}: leave one of them out"
+        )
     return items
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _add(items: Items, item: Item, text: str, body_type: BodyType) -> None:
@@ -118,14 +141,21 @@ def _add(items: Items, item: Item, text: str, body_type: BodyType) -> None:
         items.raw = value
         return
     if not key:
-        raise ItemError(f"{text!r} has no name before its {separator!r}")
+        hint = "; a JSON value that is no object is --raw JSON" if separator in ("=", ":=") else ""
+        raise ItemError(f"{text!r} has no name before its {separator!r}{hint}")
     if separator == ":":
         if value:
             items.headers.add(key, value.strip())
         else:
             items.without_headers.append(key)
+    elif separator == ";":
+        items.headers.add(key, "")
+    elif separator == ":@":
+        items.headers.add(key, _text_of(value, text).strip())
     elif separator == "==":
         items.params.append((key, value))
+    elif separator == "==@":
+        items.params.append((key, _text_of(value, text).removesuffix("\n")))
     elif separator == "@":
         if body_type is BodyType.JSON:
             raise ItemError(f"{text!r} is a file in a form: add --form (or write {key}=@{value})")
@@ -155,15 +185,23 @@ def _text_of(path: str, text: str) -> str:
 def make_body(items: Items, body_type: BodyType, stack: ExitStack) -> Body:
     """Return the body that ``items`` amount to; its files are open until ``stack`` closes.
 
-    What is read from stdin is not made here.
+    A body read from stdin is not made here.
 
     Raises:
         ItemError: a file cannot be read.
     """
+    if items.text is not None:
+        text = items.text
+        if not _is_json(text):
+            return Body({"data": text.encode()}, "text/plain; charset=utf-8", text, text)
+        document = json.loads(text)
+        bare = without_secrets(document)
+        shown = text if bare == document else json.dumps(bare, ensure_ascii=False)
+        return Body({"data": text.encode()}, "application/json", shown, text)
     if items.raw is not None:
         file = _opened(items.raw, stack)
         kind = mimetypes.guess_type(items.raw)[0]
-        return Body({"data": file}, kind, f"(the file {items.raw})")
+        return Body({"data": file}, kind, f"(the file {items.raw})", path=items.raw)
     if items.files or (body_type is BodyType.MULTIPART and items.fields):
         form = FormData(default_to_multipart=True)
         for name, value in items.fields:
@@ -177,15 +215,19 @@ def make_body(items: Items, body_type: BodyType, stack: ExitStack) -> Body:
             )
         files = "".join(f"\n{name}@{path}" for name, path in items.files)
         shown, plain = (f"(multipart)\n{told}{files}" for told in _told(items, "\n"))
-        return Body({"data": form}, None, shown, plain)
+        parts = (*items.fields, *((name, f"@{path}") for name, path in items.files))
+        return Body({"data": form}, None, shown, plain, parts=parts)
     if not items.fields:
         return Body({})
     if body_type is BodyType.FORM:
         return Body({"data": items.fields}, None, *_told(items, "&"))
-    # As in an object: of a name that is given twice, the last value counts.
-    document = dict(items.fields)
-    safe = {name: _hidden(name, value) for name, value in document.items()}
-    shown, plain = (json.dumps(value, ensure_ascii=False) for value in (safe, document))
+    try:
+        document = document_of(items.fields)
+    except NestingError as exc:
+        raise ItemError(str(exc)) from None
+    shown, plain = (
+        json.dumps(value, ensure_ascii=False) for value in (without_secrets(document), document)
+    )
     return Body({"data": json.dumps(document).encode()}, "application/json", shown, plain)
 
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import pickle
 import ssl as ssl_module
-from collections.abc import Callable, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from .. import (
+    BaseConnector,
     ClientTimeout,
     CookieJar,
     DigestAuthMiddleware,
@@ -20,7 +22,9 @@ from .. import (
     SocksConnector,
     TCPConnector,
 )
-from .._async.tls import default_context
+from .._async.connect.tls import default_context
+from .exits import complain
+from .named_session import NamedSession, is_name
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -33,6 +37,7 @@ _SOCKS = ("socks4://", "socks4a://", "socks5://", "socks5h://")
 _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option("-a", "--auth", metavar="USER[:PASSWORD]", help="Credentials; TOKEN for bearer."),
     click.option(
+        "-A",
         "--auth-type",
         type=click.Choice(["basic", "digest", "bearer"]),
         default="basic",
@@ -41,9 +46,9 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     ),
     click.option(
         "--timeout",
-        type=click.FloatRange(min=0, min_open=True),
+        type=click.FloatRange(min=0),
         metavar="SECONDS",
-        help="For the whole request. Without it: 30 s to connect, 300 s without a byte.",
+        help="For the whole request; 0 is no limit.  [default: 30 s to connect, 300 s a byte]",
     ),
     click.option(
         "--verify",
@@ -55,7 +60,7 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option("--cert", metavar="PATH", help="Client certificate (PEM), with its key or not."),
     click.option("--cert-key", metavar="PATH", help="The key of --cert."),
     click.option(
-        "--proxy", metavar="URL", help="http://, or with syncclient[socks] socks5://, and so on."
+        "--proxy", metavar="URL", help="http://, or with python-socks socks5://, and so on."
     ),
     click.option(
         "--env/--no-env",
@@ -66,8 +71,13 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
         "--session",
         "session_file",
         type=click.Path(dir_okay=False),
-        metavar="FILE",
-        help="Take cookies from FILE and keep them there; .txt is a cookies.txt as curl's.",
+        metavar="NAME|FILE",
+        help="Keep cookies, headers and credentials under NAME for this host; or cookies in FILE.",
+    ),
+    click.option(
+        "--session-read-only",
+        is_flag=True,
+        help="Change nothing of --session.",
     ),
 )
 
@@ -92,31 +102,58 @@ class Access:
     proxy: str | None
     env: bool
     session_file: str | None
+    session_read_only: bool
 
     @classmethod
     def taken_from(cls, options: dict[str, Any]) -> Access:
-        """Take the options of ours out of what click has parsed."""
+        """Take these options out of what click has parsed."""
         return cls(**{name: options.pop(name) for name in cls.__dataclass_fields__})
 
 
 @contextmanager
 def open_session(
-    access: Access, *, middlewares: Sequence[Any] = (), limit: int = 100, timings: bool = False
+    access: Access,
+    url: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    middlewares: Sequence[Any] = (),
+    connector: BaseConnector | None = None,
+    limit: int = 100,
+    timings: bool = False,
+    keep: bool = True,
 ) -> Iterator[Session]:
-    """Give the session that ``access`` describes; afterwards the cookies are saved."""
-    auth, headers, first = _authentication(access)
-    jar = CookieJar(unsafe=True)  # unsafe: cookies of servers without a name, 127.0.0.1 say
-    file = None if access.session_file is None else Path(access.session_file).expanduser()
-    if file is not None and file.exists():
-        _load(jar, file)
-    proxy, connector = access.proxy, _connector(access, limit)
+    """Give the session that ``access`` describes; afterwards the cookies are saved.
+
+    Args:
+        url: where the requests go: a named session belongs to its host.
+        headers: those of the request, for a named session to keep.
+        connector: in place of the one that ``access`` describes.
+        keep: whether cookies, and what a named session has, are written.
+    """
+    access = _with_password(access)
+    keep = keep and not access.session_read_only
+    jar, file, own = CookieJar(), None, {}
+    if (given := access.session_file) is not None:
+        file = Path(given).expanduser()
+        if is_name(given):
+            named = NamedSession.load(given, url)
+            if keep:
+                named.keep(headers or {}, access.auth, access.auth_type)
+            file, own = named.cookies, named.headers
+            if access.auth is None and named.auth is not None:
+                kind = named.auth_type or access.auth_type
+                access = replace(access, auth=named.auth, auth_type=kind)
+        if file.exists():
+            _load(jar, file)
+    auth, authorization, first = _authentication(access)
+    proxy = access.proxy
     if proxy is not None and proxy.lower().startswith(_SOCKS):
         proxy = None
     with Session(
-        connector=connector,
+        connector=_connector(access, limit) if connector is None else connector,
         cookie_jar=jar,
         auth=auth,
-        headers=headers,
+        headers={**own, **authorization},
         proxy=proxy,
         trust_env=access.env,
         timeout=timeout_of(access),
@@ -126,15 +163,25 @@ def open_session(
         try:
             yield session
         finally:
-            if file is not None:
+            if file is not None and keep:
                 jar.save(file, format="netscape" if file.suffix == ".txt" else "json")
 
 
 def timeout_of(access: Access) -> ClientTimeout:
     """Return the limits of one request."""
     if access.timeout is not None:
-        return ClientTimeout(total=access.timeout)
+        return ClientTimeout(total=access.timeout or None)
     return ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT, sock_read=READ_TIMEOUT)
+
+
+def _with_password(access: Access) -> Access:
+    """Return ``access`` with the password that was left out; asks for it."""
+    if access.auth is None or access.auth_type == "bearer" or ":" in access.auth:
+        return access
+    password = click.prompt(
+        f"Password of {access.auth}", hide_input=True, default="", show_default=False, err=True
+    )
+    return replace(access, auth=f"{access.auth}:{password}")
 
 
 def _authentication(access: Access) -> tuple[tuple[str, str] | None, dict[str, str], list[Any]]:
@@ -143,11 +190,7 @@ def _authentication(access: Access) -> tuple[tuple[str, str] | None, dict[str, s
         return None, {}, []
     if access.auth_type == "bearer":
         return None, {"Authorization": f"Bearer {access.auth}"}, []
-    user, colon, password = access.auth.partition(":")
-    if not colon:
-        password = click.prompt(
-            f"Password of {user}", hide_input=True, default="", show_default=False, err=True
-        )
+    user, _, password = access.auth.partition(":")
     if access.auth_type == "digest":
         return None, {}, [DigestAuthMiddleware(user, password)]
     return (user, password), {}, []
@@ -206,6 +249,10 @@ def _context(verify: str) -> ssl_module.SSLContext:
 
 def _load(jar: CookieJar, file: Path) -> None:
     try:
-        jar.load(file)
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always", UserWarning)
+            jar.load(file)
+        for warning in told:
+            complain(f"--session: {warning.message}")
     except (ValueError, pickle.UnpicklingError) as exc:
         raise click.UsageError(f"--session: {exc}") from None

@@ -11,14 +11,23 @@ from rich.highlighter import JSONHighlighter
 from rich.syntax import Syntax
 from rich.text import Text
 
+from .._client.redaction import HIDDEN, shown_header, shown_url
 from .._models import Timings
-from .redaction import HIDDEN, shown_header, shown_url
 from .terminal import printable
 
 if TYPE_CHECKING:
     from .exchanges import Exchange
 
 _JSON_TYPE = re.compile(r"application/(?:[\w.+-]+\+)?json", re.IGNORECASE)
+#: Types of bodies that come line by line, for as long as it takes.
+_STREAMS = frozenset(
+    {
+        *("text/event-stream", "application/x-ndjson", "application/ndjson"),
+        *("application/jsonl", "application/x-jsonlines", "application/stream+json"),
+    }
+)
+#: What begins a line of server-sent events.
+_FIELD = re.compile(r"(?:data|event|id|retry|):\s?")
 #: Types of bodies, and what colours them.
 _LEXERS = {
     "html": "html",
@@ -74,12 +83,25 @@ def timings_line(timings: Timings) -> Text:
 
 
 def is_json(content_type: str) -> bool:
-    """Tell whether a body of this type is JSON."""
+    """Return whether a body of this type is JSON."""
     return _JSON_TYPE.match(content_type) is not None
 
 
+def is_stream(content_type: str) -> bool:
+    """Return whether a body of this type is a stream of events, to be shown as it comes."""
+    return content_type.lower() in _STREAMS
+
+
+def event_line(line: str) -> Text:
+    """Return a line of a stream of events, or of JSON, with colours."""
+    name = _FIELD.match(line)
+    text = Text(name[0] if name else "", "cyan")
+    rest = Text(printable(line[len(text.plain) :].replace("\r", "")))
+    return text.append_text(JSONHighlighter()(rest) if _looks_like_json(rest.plain) else rest)
+
+
 def is_binary(body: bytes) -> bool:
-    """Tell whether a body is not for reading."""
+    """Return whether a body is binary."""
     return b"\0" in body[:8192]
 
 
@@ -103,7 +125,7 @@ def indented(document: str) -> str:
     """Return JSON with one value on a line, and otherwise as it is.
 
     Not by parsing it and writing it anew: that would drop repeated names and change numbers.
-    What is no JSON comes back unchanged.
+    Text that is not JSON comes back unchanged.
     """
     try:
         json.loads(document)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import stat
 import sys
 from collections.abc import Iterator
-from typing import BinaryIO
+from io import BufferedReader
+from typing import cast
 
 #: Bytes that are waited for, so that the body has a length: not every server takes chunks.
 GATHERED = 16 * 2**20
 _PIECE = 2**16
+#: How it is shown.
+STDIN = "(stdin)"
 
 
 def something_comes() -> bool:
@@ -19,13 +23,28 @@ def something_comes() -> bool:
     return sys.stdin is not None and not sys.stdin.closed and not sys.stdin.isatty()
 
 
-def stdin_body(*, chunked: bool) -> bytes | BinaryIO | Iterator[bytes]:
+def pipe_has_data() -> bool:
+    """Return whether stdin is a pipe with bytes in it now. Never blocks."""
+    if sys.platform == "win32" or not something_comes():
+        return False
+    try:
+        descriptor = sys.stdin.fileno()
+    except OSError:  # something else stands in its place
+        return False
+    if not stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+        return False
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return any(event & select.POLLIN for _, event in poll.poll(0))
+
+
+def stdin_body(*, chunked: bool) -> bytes | BufferedReader | Iterator[bytes]:
     """Return what stdin holds. Blocks until its end, or until ``GATHERED`` bytes are here.
 
     A file is sent from where it stands, with its length. ``chunked`` does not wait: each
     piece is sent as it comes.
     """
-    file = sys.stdin.buffer
+    file = cast(BufferedReader, sys.stdin.buffer)
     if stat.S_ISREG(os.fstat(file.fileno()).st_mode) and not chunked:
         return file
     if chunked:
@@ -36,10 +55,11 @@ def stdin_body(*, chunked: bool) -> bytes | BinaryIO | Iterator[bytes]:
     return _pieces(file, begin)
 
 
-def _pieces(file: BinaryIO, begin: bytes = b"") -> Iterator[bytes]:
+def _pieces(file: BufferedReader, begin: bytes = b"") -> Iterator[bytes]:
     if begin:
         yield begin
-    while data := os.read(file.fileno(), _PIECE):
+    # Not os.read(): the file may hold more in its buffer than it has returned, and does on 3.14.
+    while data := file.read1(_PIECE):
         yield data
 
 

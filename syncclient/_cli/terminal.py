@@ -45,11 +45,12 @@ class _Console(Console):
         raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
 
-def console(*, stderr: bool = False, colours: bool | None = None) -> Console:
+def console(*, stderr: bool = False, colours: bool | None = None, wrapped: bool = False) -> Console:
     """Return a console on stdout or stderr that wraps nothing.
 
     Args:
         colours: None is for a terminal only; True asks for them in a pipe as well.
+        wrapped: whether it wraps and cuts lines after all.
     """
     stream = sys.stderr if stderr else sys.stdout
     forced = bool(colours) and not stream.isatty()
@@ -58,7 +59,7 @@ def console(*, stderr: bool = False, colours: bool | None = None) -> Console:
         highlight=False,
         markup=False,
         emoji=False,
-        soft_wrap=True,
+        soft_wrap=not wrapped,
         force_terminal=True if forced else None,
         color_system=None if colours is False else "standard" if forced else "auto",
     )

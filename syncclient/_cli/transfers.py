@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
-from typing import Any
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 from rich.text import Text
 
+from .._client.download import download as fetch
 from .items import BodyType, parse_items
 from .options import Access, access_options, open_session
+from .output import event_line
+from .spelling import taken_apart
 from .terminal import console, out_is_terminal, printable, write
 from .urls import full_url
+from .verbs import METHODS, request_options
+
+if TYPE_CHECKING:
+    from .._client.request import RequestOptions
 
 
 def _header_options(texts: tuple[str, ...]) -> dict[str, Any]:
@@ -26,7 +35,7 @@ def _header_options(texts: tuple[str, ...]) -> dict[str, Any]:
     }
 
 
-@click.command("download", short_help="Download a file; goes on where it was cut off.")
+@click.command("download", short_help="Download a file; resumes where it was cut off.")
 @click.argument("url")
 @click.argument("items", nargs=-1, metavar="[ITEM]...")
 @click.option(
@@ -46,7 +55,7 @@ def _header_options(texts: tuple[str, ...]) -> dict[str, Any]:
     metavar="N",
     help="How many ranges to fetch at a time.",
 )
-@click.option("--resume/--no-resume", default=True, help="Go on with what is there.")
+@click.option("--resume/--no-resume", default=True, help="Resume a partial file.")
 @click.option(
     "--retries",
     type=click.IntRange(min=0),
@@ -60,63 +69,85 @@ def _header_options(texts: tuple[str, ...]) -> dict[str, Any]:
 def download(url: str, items: tuple[str, ...], **given: Any) -> None:
     """Download URL into a file, and print the file's path.
 
-    What was cut off is kept as NAME.part, and the next download goes on from there. The bar
-    is drawn on stderr if that is a terminal. ITEM is Header:value or key==value.
+    A file that -o names is replaced. In a folder none is: where one of the server's name is
+    there already, the new one is NAME.1, NAME.2 and so on. What was cut off is kept as
+    NAME.part, and the next download resumes from it. The bar is drawn on stderr if that is
+    a terminal. ITEM is Header:value or key==value.
     """
     access = Access.taken_from(given)
     options = _header_options(items)
     if access.timeout is not None:
-        options["timeout"] = access.timeout
+        options["timeout"] = access.timeout or None
     bar = sys.stderr.isatty() and not given["quiet"]
-    with open_session(access) as session:
-        path = session.download(
-            full_url(url),
+    url = full_url(url)
+    with open_session(access, url, headers=options["headers"]) as session:
+        path = fetch(
+            session._place,
+            url,
             given["output"],
+            cast("RequestOptions", options),
             resume=given["resume"],
             progress=bar,
             digest=given["digest"],
             retries=given["retries"],
             connections=given["connections"],
-            **options,
+            number=True,
         )
-    click.echo(printable(str(path)) if out_is_terminal() else path)
+    if out_is_terminal():
+        click.echo(printable(str(path)))
+    else:
+        write(os.fsencode(path) + b"\n")  # whatever bytes it has, a script can use them
 
 
 @click.command("sse", short_help="Print server-sent events as they come.")
-@click.argument("url")
-@click.argument("items", nargs=-1, metavar="[ITEM]...")
+@click.argument("words", nargs=-1, metavar="[METHOD] URL [ITEM]...")
 @click.option("-n", "--count", type=click.IntRange(min=1), metavar="N", help="Stop after N events.")
 @click.option("--json", "as_json", is_flag=True, help="Each event as a line of JSON.")
-@click.option("--last-event-id", default="", metavar="ID", help="Where to go on.")
+@click.option("-f", "--form", "as_form", is_flag=True, help="Send fields as a form, not as JSON.")
+@click.option("--raw", metavar="TEXT", help="Send TEXT as the body.")
+@click.option("--last-event-id", default="", metavar="ID", help="The event to resume after.")
 @click.option(
     "--reconnects",
     type=click.IntRange(min=0),
     metavar="N",
-    help="How many attempts to connect again may fail in a row. Without: no limit.",
+    help="How many attempts to connect again may fail in a row. Without: no limit; "
+    "with a body: none, as it would be sent again.",
 )
 @access_options
-def sse(url: str, items: tuple[str, ...], **given: Any) -> None:
+def sse(words: tuple[str, ...], **given: Any) -> None:
     """Print the events of URL; connects again when the connection is lost.
 
-    In a terminal with their types; in a pipe the data alone, a newline after each. ITEM is
-    Header:value or key==value.
+    In a terminal with their types; in a pipe the data alone, a newline after each. Fields among
+    the items make it a POST, as APIs of language models want it.
     """
     access = Access.taken_from(given)
-    options = _header_options(items)
-    with open_session(access) as session:
-        with session.sse(
-            full_url(url),
-            last_event_id=given["last_event_id"],
-            reconnects=given["reconnects"],
-            **options,
-        ) as events:
-            for number, event in enumerate(events, 1):
-                if given["as_json"]:
-                    write(json.dumps(event._asdict(), ensure_ascii=False).encode() + b"\n")
-                elif out_is_terminal():
-                    line = Text(printable(f"{event.event}: "), "cyan")
-                    console().print(line.append(printable(event.data), "default"))
-                else:
-                    write(event.data.encode() + b"\n")
-                if number == given["count"]:
-                    break
+    method, url, items = taken_apart(words, METHODS)
+    url = full_url(url)
+    form = BodyType.FORM if given["as_form"] else BodyType.JSON
+    with ExitStack() as stack:
+        options, body = request_options(items, stack, body_type=form, raw=given["raw"])
+        reconnects = given["reconnects"]
+        if reconnects is None and body.options:
+            reconnects = 0
+        if access.timeout is not None:
+            options["timeout"] = access.timeout or None
+        session = stack.enter_context(open_session(access, url, headers=options["headers"]))
+        events = stack.enter_context(
+            session.sse(
+                url,
+                method=method or ("POST" if body.options else "GET"),
+                last_event_id=given["last_event_id"],
+                reconnects=reconnects,
+                **options,
+            )
+        )
+        for number, event in enumerate(events, 1):
+            if given["as_json"]:
+                write(json.dumps(event._asdict(), ensure_ascii=False).encode() + b"\n")
+            elif out_is_terminal():
+                line = Text(printable(f"{event.event}: "), "cyan")
+                console().print(line.append_text(event_line(event.data)))
+            else:
+                write(event.data.encode() + b"\n")
+            if number == given["count"]:
+                break

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+#: A scheme that wants its slashes, and no host of that name with a port: to be refused.
+_MISSPELT = re.compile(r"(?:https?|wss?)(?:\+unix)?:(?!\d+(?:[/?#]|$))", re.IGNORECASE)
 #: This machine: no certificate is to be expected there.
 _LOOPBACK = re.compile(
     r"(?:[^/?#@]*@)?(?:localhost|127(?:\.\d+){3}|\[::1\]|0\.0\.0\.0)(?:[:/?#]|$)", re.IGNORECASE
@@ -17,7 +19,7 @@ def full_url(text: str) -> str:
     Without a scheme it is ``http://`` for this machine (localhost, 127.x.x.x, [::1]), and
     ``https://`` for all others; ``:8080/path`` is a port of this machine.
     """
-    if _SCHEME.match(text):
+    if _SCHEME.match(text) or _MISSPELT.match(text):
         return text
     if text.startswith(":") and not text.startswith("::"):
         port = re.match(r":(\d*)", text)

@@ -63,9 +63,10 @@ def ws(url: str, headers: tuple[str, ...], **given: Any) -> None:
         raise click.UsageError("-H is a header: write -H 'Name: value'")
     if given["subprotocol"]:
         options["protocols"] = given["subprotocol"]
-    with open_session(access) as session:
+    url = full_url(url)
+    with open_session(access, url, headers=items.headers) as session:
         with session.ws_connect(
-            full_url(url),
+            url,
             headers=items.headers,
             origin=given["origin"],
             heartbeat=given["heartbeat"],
@@ -150,7 +151,7 @@ def _show(message: WSMessage) -> None:
 
 
 def _note(line: str) -> None:
-    """Tell somebody who looks at it what is going on."""
+    """Show the state on a terminal."""
     if sys.stderr.isatty():
         console(stderr=True).print(Text(printable(line), "dim"))
 

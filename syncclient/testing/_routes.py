@@ -1,4 +1,4 @@
-"""Routes: a table of answers, and the record of what was asked."""
+"""Routes: a table of answers, and a record of the requests."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING
 from yarl import URL
 
 from .._checks import UNSET, Unset, count
+from .._client.arguments import check_method
 from .._exceptions import spare
-from .._request import check_method
+from .._models import redacted_url
+from .._urls import checked_url
 from ._values import Answer, MockRequest, ReplyOptions, RouteAnswer, reply_from, table_items
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-#: How a route names what it answers.
+#: How a route names the requests it answers.
 Pattern = str | URL | re.Pattern[str]
 
 
@@ -248,7 +250,7 @@ class Routes:
         """
         with self._lock:
             problems = [
-                f"{route} was to be called"
+                f"{route} should have been called"
                 for route in self._routes
                 if len(route.calls) < (route.times or 1)
             ]
@@ -289,7 +291,7 @@ class Routes:
 def _url(url: str | URL) -> URL:
     if not isinstance(url, (str, URL)):
         raise TypeError(f"url must be a str, a yarl.URL or a pattern, not {type(url).__name__}")
-    parsed = URL(url)
+    parsed = checked_url(url)
     if not parsed.absolute and not parsed.path.startswith("/"):
-        raise ValueError(f"url must be 'http://host/path' or '/path', not {str(url)!r}")
+        raise ValueError(f"url must be 'http://host/path' or '/path', not {redacted_url(url)!r}")
     return parsed.with_fragment(None)

@@ -10,7 +10,7 @@ import aiohttp
 from aiohttp.client_reqrep import ConnectionKey
 from yarl import URL
 
-from .._async.inprocess import HangUp, ServerExchange, Serving
+from .._async.connect.inprocess import HangUp, ServerExchange, Serving
 from ._values import Answer, Gate, Handler, MockReply, MockRequest, reply_of
 from ._workers import Workers
 
@@ -32,7 +32,7 @@ class HandlerMount(Serving):
         self._workers.close()
 
     async def answer(self, exchange: ServerExchange) -> None:
-        """Ask the function, and send what it returns."""
+        """Call the function, and send the response it returns."""
         url = exchange.url
         body = await exchange.read_all()
         request = MockRequest(exchange.method, url, exchange.headers, body)
@@ -69,7 +69,7 @@ def _asked(handler: Handler, request: MockRequest) -> MockReply:
 
 
 def _as_of_connecting(error: OSError, url: URL) -> Exception:
-    """Return the error that the engine has for ``error``, where it can only come of connecting."""
+    """Return the engine's error for ``error``, where that can only come from connecting."""
     if isinstance(error, TimeoutError) and error.errno is None:
         return asyncio.TimeoutError()  # the engine's; before Python 3.11 a class of its own
     secure = url.scheme in ("https", "wss")

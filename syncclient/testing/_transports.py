@@ -9,11 +9,11 @@ from functools import partial
 
 from aiohttp import web
 
-from .._async.asgi import ASGIApp, ASGIMount
-from .._async.connector import stand_ins
-from .._async.inprocess import AppMount, InProcessSettings, Mounted
+from .._async.connect.asgi import ASGIApp, ASGIMount
+from .._async.connect.inprocess import AppMount, InProcessSettings, Mounted
+from .._async.connect.pool import stand_ins
 from .._checks import UNSET, Unset
-from .._connector import BaseConnector, keeping
+from .._client.connectors import BaseConnector, keeping
 from ._routes import Routes
 from ._server import HandlerMount
 from ._values import Handler, RouteAnswer
@@ -174,7 +174,7 @@ class AiohttpTransport(InProcessConnector):
 
 @contextmanager
 def mount(transport: InProcessConnector) -> Iterator[None]:
-    """Have ``transport`` answer every request of this process, inside the ``with`` block.
+    """Answer every request of this process by ``transport``, inside the ``with`` block.
 
     Of sessions that exist and of new ones, in all threads, and of ``syncclient.get()`` and its
     siblings. A hook of the library's own: nothing is patched. Sessions that were made with a
@@ -195,7 +195,7 @@ def mount(transport: InProcessConnector) -> Iterator[None]:
 
 @contextmanager
 def mock(table: Mapping[str, RouteAnswer] | None = None) -> Iterator[Routes]:
-    """Have a fresh Routes answer every request of this process, inside the ``with`` block.
+    """Answer every request of this process by a fresh Routes, inside the ``with`` block.
 
     See ``mount``, and for ``table`` see ``Routes``.
     """

@@ -12,10 +12,11 @@ from urllib.parse import parse_qsl
 from multidict import CIMultiDict, CIMultiDictProxy, MultiDict
 from yarl import URL
 
+from .._boundary.loop_run import Waiter
 from .._checks import UNSET, Unset
-from .._request import header_items
+from .._client.headers import header_items
+from .._content_type import content_type
 from .._types import LooseHeaders
-from .._waiter import Waiter
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -39,12 +40,8 @@ class MockRequest:
 
     def text(self) -> str:
         """Return the body as text. UTF-8, or what Content-Type says."""
-        charset = "utf-8"
-        for part in self.headers.get("Content-Type", "").split(";")[1:]:
-            name, _, value = part.partition("=")
-            if name.strip().lower() == "charset":
-                charset = value.strip().strip('"')
-        return self.body.decode(charset)
+        kind = content_type(self.headers.get("Content-Type"))
+        return self.body.decode(kind.encoding or "utf-8")
 
     def json(self) -> Any:
         """Return what the body says in JSON."""
@@ -70,7 +67,7 @@ class Gate:
         self._waiters: set[Waiter] = set()
 
     def open(self) -> None:
-        """Let go on what waits, and what comes later. Never blocks."""
+        """Release every waiting request, and all later ones. Never blocks."""
         self._opened = True
         for waiter in list(self._waiters):
             waiter.wake()
@@ -128,7 +125,7 @@ class MockReply:
 
     Args:
         status: The status code.
-        json: What is sent as JSON.
+        json: A value sent as JSON.
         text: A body of text, in UTF-8.
         body: Bytes, or an iterable of bytes that is sent piece by piece (chunked), in which a
             Gate holds back what follows it. An iterator serves one request only, and is

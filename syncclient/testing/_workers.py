@@ -13,14 +13,11 @@ import contextvars
 from collections.abc import Callable, Coroutine
 from typing import Any, Generic, ParamSpec, TypeVar
 
-from .._loop_run import running_here
-from .._workers import DaemonExecutor
+from .._boundary.loop_run import running_here
+from .._boundary.workers import DaemonExecutor
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-#: More than this many handlers at once wait for each other.
-_LIMIT = 10_000
 
 #: Seconds a thread waits for the loop before it looks whether that is still there.
 _SLICE = 1.0
@@ -53,7 +50,7 @@ class Workers:
 
     def __init__(self) -> None:
         self._run = running_here()
-        self._executor = DaemonExecutor(_LIMIT, name="syncclient-server")
+        self._executor = DaemonExecutor(name="syncclient-server")
 
     async def run(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Await ``function`` run on a thread. Cancelled, it leaves the thread to finish alone."""
@@ -87,5 +84,5 @@ class Workers:
                     raise ConnectionAbortedError("the loop thread has ended") from None
 
     def close(self) -> None:
-        """Have the threads leave; nobody waits for a busy one. Loop thread only."""
+        """Stop the threads without waiting for busy ones. Loop thread only."""
         self._executor.shutdown()

@@ -1,7 +1,7 @@
 """WSGI applications as servers within the process, on threads of their own.
 
 Written here because nothing fits: a2wsgi (1.10) turns WSGI into ASGI on a pool of a few
-threads, in which applications that call themselves wait for each other for ever, and which the
+threads, in which applications that call themselves wait for each other forever, and which the
 interpreter joins at its exit; aiohttp-wsgi (0.10, of 2022) collects each request in a
 temporary file first, and runs on such a pool as well.
 """
@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import unquote_to_bytes
 
-from .._async.inprocess import ServerExchange, Serving
+from .._async.connect.inprocess import ServerExchange, Serving
 from ._workers import Workers
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class WSGIMount(Serving):
         self._workers.close()
 
     async def answer(self, exchange: ServerExchange) -> None:
-        """Have the application answer."""
+        """Let the application answer."""
         environ = _environ(exchange)
         conversation = _Conversation(exchange, self._workers)
         await self._workers.run(conversation.run, self._application, environ)

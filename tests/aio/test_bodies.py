@@ -18,8 +18,9 @@ import syncclient
 from syncclient import FormData, Session
 from tests.servers.content import pattern, pattern_chunks
 from tests.servers.raw import RawConnection, StartRawServer
+from tests.servers.scripts import take_all
 
-WITHIN = 10.0
+WITHIN = 20.0
 
 
 async def received(session: Session, data: object) -> bytes:
@@ -53,10 +54,6 @@ class Chunks:
             self.closed = True
 
 
-def take_all(conn: RawConnection) -> None:
-    conn.respond(str(len(conn.read_request().body)).encode())
-
-
 def answer_at_once(conn: RawConnection) -> None:
     """Refuse as soon as the body has begun."""
     conn.read_head()
@@ -69,7 +66,7 @@ def answer_at_once(conn: RawConnection) -> None:
 async def test_an_async_generator_runs_in_the_callers_loop(
     session: Session, raw_server: StartRawServer
 ) -> None:
-    """In the caller's thread, and from the first chunk to its cleanup in one task."""
+    """An async generator runs in the caller's thread, from first chunk to cleanup in one task."""
     body = Chunks(*pattern_chunks(1_000_000))
     async with session.aio.post(raw_server(take_all).url, data=body.generator()) as response:
         assert await response.text() == "1000000"
@@ -118,7 +115,7 @@ def test_objects_of_the_callers_loop_work(session: Session, raw_server: StartRaw
 async def test_what_a_generator_raises_comes_out(
     session: Session, raw_server: StartRawServer
 ) -> None:
-    """As itself, in no group, and the connection is closed."""
+    """An error of a generator reaches the caller in no group, and the connection is closed."""
     wire = raw_server(take_all)
     body = Chunks(b"some", error=LookupError("of the body"))
     with pytest.raises(LookupError, match="of the body"):
@@ -217,6 +214,7 @@ async def test_blocking_bodies_run_off_the_callers_loop(
     assert set(threads) == {"syncclient-submit"}
     path = tmp_path / "body"
     await anyio.Path(path).write_bytes(pattern(300_000))
+    wire = raw_server(take_all)  # the first one closes its connection after an answer
     with path.open("rb") as file:
         async with session.aio.post(wire.url, data=file) as response:
             assert await response.text() == "300000"

@@ -14,23 +14,12 @@ import pytest
 
 import syncclient
 from syncclient import LoopThread, Session
-from syncclient._foreign import Bell
+from syncclient._boundary.foreign_loops import Bell
 from tests.servers.process import AppServer
 from tests.servers.raw import RawConnection, Script, StartRawServer
+from tests.servers.scripts import never_answer, stall_in_body
 
-WITHIN = 10.0
-
-
-def never_answer(conn: RawConnection) -> None:
-    conn.read_request()
-    conn.stall()
-
-
-def stall_in_body(conn: RawConnection) -> None:
-    conn.read_request()
-    conn.send_head(headers=[("Content-Length", "8")])
-    conn.send(b"half")
-    conn.stall()
+WITHIN = 20.0
 
 
 @pytest.mark.anyio
@@ -75,7 +64,7 @@ def test_cancelling_a_task_of_asyncio(session: Session, raw_server: StartRawServ
 async def test_cancelling_a_read_of_the_whole_closes_the_response(
     session: Session, raw_server: StartRawServer
 ) -> None:
-    """As aiohttp's ClientResponse.read() has it."""
+    """Cancelling read() closes the response, as in aiohttp's ClientResponse."""
     wire = raw_server(stall_in_body)
     async with session.aio.get(wire.url) as response:
         with anyio.move_on_after(0.05):
@@ -133,7 +122,7 @@ async def test_the_death_of_the_loop_thread_wakes_the_tasks(raw_server: StartRaw
 
 
 def test_a_loop_that_is_gone_is_left_alone(session: Session, raw_server: StartRawServer) -> None:
-    """Its requests are withdrawn with their coroutines."""
+    """Requests of a loop that is gone are withdrawn with their coroutines."""
     wire = raw_server(never_answer)
     session.get("/get")  # the loop thread runs: the first step of the task crosses
     loop = asyncio.new_event_loop()

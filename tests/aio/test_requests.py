@@ -19,15 +19,11 @@ import syncclient
 from syncclient import AioResponse, AioSession, Response, Session
 from tests.servers.process import AppServer
 from tests.servers.raw import RawConnection, StartRawServer
+from tests.servers.scripts import never_answer
 
-WITHIN = 10.0  # seconds: every wait is bounded, so that a lost event fails and never hangs
+WITHIN = 20.0  # seconds: every wait is bounded, so that a lost event fails and never hangs
 
 color: contextvars.ContextVar[str] = contextvars.ContextVar("color", default="none")
-
-
-def never_answer(conn: RawConnection) -> None:
-    conn.read_request()
-    conn.stall()
 
 
 @pytest.mark.anyio
@@ -150,7 +146,7 @@ def test_a_request_is_a_coroutine_for_asyncio(session: Session) -> None:
 def test_without_a_loop_it_says_so(session: Session) -> None:
     """Driven by neither asyncio nor trio, the request names what it needs."""
     session.get("/get")  # the loop thread runs
-    with pytest.raises(RuntimeError, match="tasks of asyncio or trio"):
+    with pytest.raises(RuntimeError, match="a task of asyncio or trio"):
         session.aio.get("/get").send(None)
 
 
@@ -288,7 +284,7 @@ async def test_a_released_body_cannot_be_read(session: Session) -> None:
 
 @pytest.mark.anyio
 async def test_an_async_function_for_raise_for_status(session: Session) -> None:
-    """It is awaited in the caller's loop, with the response, as aiohttp has it."""
+    """An async function for raise_for_status is awaited in the caller's loop, as in aiohttp."""
     seen: list[tuple[int, int]] = []
 
     async def check(response: AioResponse) -> None:
@@ -329,7 +325,7 @@ async def test_a_plain_function_for_raise_for_status(app: AppServer, reads: bool
 
 @pytest.mark.anyio
 async def test_the_charset_resolver_gets_a_response_that_is_read(app: AppServer) -> None:
-    """It is called in the caller's thread, and nothing it asks of the response blocks."""
+    """The charset resolver runs in the caller's thread, and nothing of its response blocks."""
     seen = []
 
     def resolve(response: Response, body: bytes) -> str:

@@ -17,17 +17,9 @@ from syncclient import Session
 from tests.servers.content import pattern
 from tests.servers.process import AppServer
 from tests.servers.raw import RawConnection, StartRawServer
+from tests.servers.scripts import stall_in_body
 
-WITHIN = 10.0
-
-
-def in_pieces(conn: RawConnection) -> None:
-    """A body of two halves, the second when the test says so."""
-    conn.read_request()
-    conn.send_head(headers=[("Content-Length", "8")])
-    conn.send(b"half")
-    conn.stall()
-    conn.send(b"full")
+WITHIN = 20.0
 
 
 def in_chunks(conn: RawConnection) -> None:
@@ -108,7 +100,7 @@ async def test_what_has_come_is_read_before_the_rest(
     session: Session, raw_server: StartRawServer
 ) -> None:
     """Reads return what is here, and wait only for what is not."""
-    wire = raw_server(in_pieces)
+    wire = raw_server(stall_in_body)
     async with session.aio.get(wire.url) as response:
         content = response.content
         assert await content.read(2) == b"ha"
@@ -140,7 +132,7 @@ async def test_http_chunks_keep_their_ends(session: Session, raw_server: StartRa
 @pytest.mark.anyio
 async def test_a_cancelled_read_loses_nothing(session: Session, raw_server: StartRawServer) -> None:
     """A read that is cancelled while it waits leaves the stream as it was, bytes held included."""
-    wire = raw_server(in_pieces)
+    wire = raw_server(stall_in_body)
     async with session.aio.get(wire.url) as response:
         for _ in range(3):
             with anyio.move_on_after(0.02) as scope:
@@ -154,7 +146,7 @@ async def test_a_cancelled_read_loses_nothing(session: Session, raw_server: Star
 @pytest.mark.anyio
 async def test_a_second_reader_is_refused(session: Session, raw_server: StartRawServer) -> None:
     """One task at a time may read; the first one's read goes on."""
-    wire = raw_server(in_pieces)
+    wire = raw_server(stall_in_body)
     got: list[bytes] = []
     async with session.aio.get(wire.url) as response, anyio.create_task_group() as tasks:
         assert await response.content.read(4) == b"half"

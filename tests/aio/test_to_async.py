@@ -22,7 +22,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 STEPS = DOCS / "examples" / "to_async"
 PAGE = DOCS / "migration" / "to-async.md"
 
-WITHIN = 10.0
+WITHIN = 20.0
 
 #: Method, path and JSON of a request -> status and JSON of the answer, None where that is no JSON.
 CONVERSATION: dict[tuple[str, str, Any], tuple[int, Any]] = {

@@ -11,7 +11,7 @@ import pytest
 import syncclient
 from syncclient import AioWebSocket, Session, WSMsgType
 
-WITHIN = 10.0
+WITHIN = 20.0
 
 
 def _state(socket: AioWebSocket) -> tuple[bool, int | None]:

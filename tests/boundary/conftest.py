@@ -10,9 +10,9 @@ from typing import TypeVar
 
 import pytest
 
+from syncclient._boundary.loop_thread import LoopThread, new_event_loop
+from syncclient._boundary.portal import Portal
 from syncclient._exceptions import SessionClosedError
-from syncclient._loop_thread import LoopThread, new_event_loop
-from syncclient._portal import Portal
 
 R = TypeVar("R")
 

@@ -14,17 +14,40 @@ import time
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from syncclient import (
-    _call,
-    _fork,
-    _future,
-    _inbox,
-    _lease,
-    _loop_run,
-    _loop_thread,
-    _portal,
-    _waiter,
+from syncclient._async.exchange import body_buffer as stream
+from syncclient._async.websocket import receive_queue as _receive_queue
+from syncclient._bodies import body_reader as _body_reader
+from syncclient._bodies import stream as _stream
+from syncclient._boundary import (
+    call as _call,
 )
+from syncclient._boundary import (
+    lease as _lease,
+)
+from syncclient._boundary import (
+    loop_run as _loop_run,
+)
+from syncclient._boundary import (
+    loop_thread as _loop_thread,
+)
+from syncclient._boundary import (
+    mailbox as _mailbox,
+)
+from syncclient._boundary import (
+    portal as _portal,
+)
+from syncclient._boundary import (
+    process_hooks as _fork,
+)
+from syncclient._boundary import (
+    queue_wait as _queue_wait,
+)
+from syncclient._boundary import (
+    submitted_call as _future,
+)
+from syncclient._client import response as _response
+from syncclient._client import response_base as _response_base
+from syncclient._client import websocket_base as _websocket_base
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -32,10 +55,10 @@ if TYPE_CHECKING:
 #: What happens at a boundary -> the functions in which its order matters.
 MARKED: dict[str, tuple[Any, ...]] = {
     "gate": (_lease.Lease.admit, _lease.Lease.leave, _lease.Remote.admit),
-    "post": (_loop_run.LoopRun.submit, _loop_run.LoopRun.post, _inbox.Inbox.put),
-    "delivery": (_inbox.Inbox._deliver, _inbox.Inbox._rung, _call.Call.begin),
+    "post": (_loop_run.LoopRun.submit, _loop_run.LoopRun.post, _mailbox.Mailbox.put),
+    "delivery": (_mailbox.Mailbox._deliver, _call.Call.begin),
     "completion": (_call.Call._finish, _call.Call._notify, _call.Call.complete, _call.Call._wait),
-    "jobs": (_call.Call._serve, _call.Call.ask, _call.Job.answered),
+    "jobs": (_call.Call._serve, _call.Call.execute, _call.Job.answered),
     "interrupt": (_call.Call._abandon, _call.Call.cancel),
     "future": (
         _future.SubmittedCall.submit,
@@ -57,10 +80,42 @@ MARKED: dict[str, tuple[Any, ...]] = {
         _loop_thread.LoopThread.release,
         _loop_run.LoopRun.stop,
     ),
-    "death": (_loop_run.LoopRun._end, _inbox.Inbox.close, _call.Call.fail),
+    "death": (_loop_run.LoopRun._end, _mailbox.Mailbox.close, _call.Call.fail),
     "finaliser": (_lease.Remote.__del__, _lease.Remote._abandon),
     "fork": (_fork._after_fork_in_child, _portal.Portal.after_fork_in_child),
-    "wake": (_waiter.Waiter.wake, _waiter.Waiter.wake_here),
+    "reading": (
+        _body_reader.BodyReader._bring,
+        _body_reader.BodyReader._in_turn,
+        _body_reader.BodyReader._exchange_for,
+        _body_reader.BodyReader._note_end,
+        _body_reader.BodyReader._detach,
+        _body_reader.BodyReader._discard,
+        _stream.StreamReader.read,
+        _stream.StreamReader.readany,
+        _response.Response.read,
+        _response_base.ResponseBase._read,
+        _response_base.ResponseBase._read_rest,
+        _response_base.ResponseBase._stream,
+        _response_base.ResponseBase._give_up,
+        stream.BodyBuffer.cut,
+        stream.BodyBuffer.piece,
+        stream.BodyBuffer.until,
+        stream.BodyBuffer._load,
+        stream.BodyBuffer.successor,
+    ),
+    "waiting": (
+        _queue_wait.wait_for,
+        _queue_wait._block,
+        _queue_wait.QueueWait.wake,
+        _queue_wait.Waits.fail,
+        _queue_wait.Waits.ended,
+        _lease.Lease.refuse_wait,
+        _receive_queue.ReceiveQueue.put,
+        _receive_queue.ReceiveQueue.wake,
+        _receive_queue.ReceiveQueue.end,
+        _websocket_base.WebSocketBase._take,
+    ),
+    "wake": (_loop_run.Waiter.wake, _loop_run.Waiter.wake_here),
 }
 
 _CODES = frozenset(function.__code__ for group in MARKED.values() for function in group)

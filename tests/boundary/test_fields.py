@@ -8,19 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_layers import BOUNDARY
+from tests.test_layers import module_names, place
 
 _ROOT = Path(__file__).parents[2]
 _HEADING = "## Which thread writes what"
 
 #: What, made in __init__, changes though the field is never written again.
-_CONTAINERS = {"deque", "set", "list", "dict"}
+_CONTAINERS = {"deque", "set", "list", "dict", "WeakRefs"}
 _WEAK_CONTAINERS = {"WeakSet", "WeakKeyDictionary", "WeakValueDictionary"}
 
 
 def _changing(module: str) -> Iterator[str]:
     """Yield ``Class.field`` for each field that is written, or filled, after ``__init__``."""
-    tree = ast.parse((_ROOT / "syncclient" / f"{module}.py").read_text("utf-8"))
+    path = _ROOT / "syncclient" / f"{module.replace('.', '/')}.py"
+    tree = ast.parse(path.read_text("utf-8"))
     for owner in [node for node in tree.body if isinstance(node, ast.ClassDef)]:
         for method in owner.body:
             if not isinstance(method, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -62,10 +63,11 @@ def _table() -> str:
 
 
 #: Of the face: what moves bodies between the threads, and what several threads iterate.
-_SHARED = {"_body_writer", "_pull", "_many"}
+_SHARED = {"_bodies.writer", "_bodies.read_ahead", "_client.map"}
+_BOUNDARY = {name for name in module_names(_ROOT / "syncclient") if place(name) == "_boundary"}
 
 
-@pytest.mark.parametrize("module", sorted(BOUNDARY | _SHARED))
+@pytest.mark.parametrize("module", sorted(_BOUNDARY | _SHARED))
 def test_every_field_that_changes_has_its_line(module: str) -> None:
     """A field that threads share and that is written after __init__ is there, with its guard."""
     table = _table()

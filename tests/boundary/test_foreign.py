@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import weakref
 
-from syncclient._foreign import Bell
+from syncclient._boundary.foreign_loops import Bell
 
 
 class Letter:
@@ -30,7 +30,7 @@ def test_the_bell_of_a_closed_loop_keeps_nothing() -> None:
 
 
 def test_the_bell_of_a_loop_that_is_gone_keeps_nothing() -> None:
-    """As that of a closed one."""
+    """The bell of a loop that was collected keeps nothing alive."""
     loop = asyncio.new_event_loop()
     bell = Bell(loop)
     loop.close()

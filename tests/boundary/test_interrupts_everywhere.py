@@ -23,13 +23,36 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import syncclient
-from syncclient import _call, _future, _inbox, _lease, _loop_run, _loop_thread, _portal
-from syncclient._call import in_caller
-from syncclient._lease import Lease
-from syncclient._loop_thread import LoopThread
-from syncclient._portal import Portal
+from syncclient._boundary import (
+    call as _call,
+)
+from syncclient._boundary import (
+    lease as _lease,
+)
+from syncclient._boundary import (
+    loop_run as _loop_run,
+)
+from syncclient._boundary import (
+    loop_thread as _loop_thread,
+)
+from syncclient._boundary import (
+    mailbox as _mailbox,
+)
+from syncclient._boundary import (
+    portal as _portal,
+)
+from syncclient._boundary import (
+    queue_wait as _queue_wait,
+)
+from syncclient._boundary import (
+    submitted_call as _future,
+)
+from syncclient._boundary.lease import Lease
+from syncclient._boundary.loop_thread import LoopThread
+from syncclient._boundary.portal import Portal
+from syncclient._caller import in_caller
 from tests.boundary.conftest import Resident, closed
-from tests.boundary.test_future import submit
+from tests.boundary.test_submitted_call import submit
 from tests.servers.process import AppServer
 
 if TYPE_CHECKING:
@@ -45,7 +68,7 @@ pytestmark = [
 ]
 
 #: The files in whose code the interrupts come.
-_MODULES = (_call, _future, _inbox, _lease, _loop_run, _loop_thread, _portal)
+_MODULES = (_call, _future, _mailbox, _lease, _loop_run, _loop_thread, _portal, _queue_wait)
 _FILES = frozenset(str(module.__file__) for module in _MODULES)
 
 #: The number under which Python knows who monitors it.
@@ -261,7 +284,9 @@ def at_rest(portal: Portal[Resident], opened: set[Pipe]) -> bool:
 
     async def look(resident: Resident) -> bool:
         mine = asyncio.current_task()
-        return not (opened or run.posted or len(lease._calls) > 1 or asyncio.all_tasks() - {mine})
+        # This call is among the calls, and on its way until its first suspension.
+        posted = [call for call in run.posted if call not in lease._calls]
+        return not (opened or posted or len(lease._calls) > 1 or asyncio.all_tasks() - {mine})
 
     return portal.call(look)
 

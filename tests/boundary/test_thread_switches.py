@@ -17,14 +17,14 @@ from typing import Any
 
 import pytest
 
-from syncclient._call import in_caller
+from syncclient._boundary.lease import Lease, Remote
+from syncclient._boundary.loop_thread import LoopThread
+from syncclient._boundary.portal import Portal
+from syncclient._caller import in_caller
 from syncclient._exceptions import LoopThreadError, SessionClosedError
-from syncclient._lease import Lease, Remote
-from syncclient._loop_thread import LoopThread
-from syncclient._portal import Portal
 from tests.boundary.conftest import Resident, closed, in_thread
 from tests.boundary.shaker import MARKED, Shaker
-from tests.boundary.test_future import submit
+from tests.boundary.test_submitted_call import submit
 
 pytestmark = [
     pytest.mark.skipif(sys.gettrace() is not None, reason="another tracer is at work"),

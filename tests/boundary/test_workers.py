@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from syncclient._workers import DaemonExecutor
+from syncclient._boundary.workers import DaemonExecutor
 
 
 class SlowToLeave(queue.SimpleQueue[Any]):
@@ -25,8 +25,8 @@ def test_shutdown_after_the_loop_was_closed(monkeypatch: pytest.MonkeyPatch) -> 
     """A loop that closes tells its executor without waiting; its owner waits all the same."""
     executor = DaemonExecutor(name="syncclient-worker-under-test")
     monkeypatch.setattr(executor, "_jobs", SlowToLeave())
-    worker = executor.submit(threading.current_thread).result(5)
-    executor.submit(int).result(5)  # by the same one, or by a second: neither is busy then
+    worker = executor.submit(threading.current_thread).result(20)
+    executor.submit(int).result(20)  # by the same one, or by a second: neither is busy then
     while executor._waiting < len(executor._workers):
         threading.Event().wait(0.01)
     executor.shutdown(wait=False)

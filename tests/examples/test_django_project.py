@@ -49,7 +49,7 @@ def test_many_at_once(browser: Session) -> None:
 
 
 def test_an_asynchronous_view(browser: Session) -> None:
-    """It awaits the session that the others block on."""
+    """An asynchronous view awaits the session on which the other views block."""
     assert browser.get("both").json() == {"names": ["Ada", "Grace"]}
 
 

@@ -12,9 +12,10 @@ import aiohttp
 import pytest
 
 import syncclient
-from syncclient._request import RequestOptions
-from syncclient._stream import StreamReader
-from syncclient._websocket import WebSocket, WebSocketOptions
+from syncclient._bodies.stream import StreamReader
+from syncclient._checks import UNSET
+from syncclient._client.request import RequestOptions
+from syncclient._client.websocket import WebSocket
 
 PAIRS: dict[type, type] = {
     syncclient.Session: aiohttp.ClientSession,
@@ -60,6 +61,7 @@ NO_MEMBER: dict[tuple[type, str], str] = {
         (ours, name): reason
         for ours in (syncclient.Response, syncclient.AioResponse)
         for name, reason in {
+            "ATTRS": INSIDE,
             "connection": "an object of the engine's stays on the loop thread",
             "output_size": DEPRECATED,
             "start": INSIDE,
@@ -103,7 +105,7 @@ NO_MEMBER: dict[tuple[type, str], str] = {
             syncclient.UnixConnector,
             syncclient.NamedPipeConnector,
         )
-        for name in ("allowed_protocol_schema_set", "close", "closed", "connect")
+        for name in ("allowed_protocol_schema_set", "connect")
     },
     **{
         (resolver, name): LIVE
@@ -133,12 +135,20 @@ NO_KEYWORD: dict[str, str] = {
     "upload_tracker": "an object of the loop's; progress hooks of ours take its place",
 }
 
+WEB = "as browsers do it, which docs/migration/from-aiohttp.md says"
+
 #: Class, method and parameter -> why the default, or the kind, is another than aiohttp's.
 OTHER_DEFAULT: dict[tuple[type, str, str], str] = {
     (syncclient.Session, "__init__", "timeout"): SENTINEL,
     (syncclient.Session, "__init__", "fallback_charset_resolver"): "the same, spelt out anew",
+    **{
+        (syncclient.Session, "__init__", limit): "what curl takes"
+        for limit in ("max_line_size", "max_field_size", "max_headers")
+    },
     (syncclient.Session, "ws_connect", "timeout"): "None is aiohttp's default, spelt plainly",
     (syncclient.AioSession, "ws_connect", "timeout"): "None is aiohttp's default, spelt plainly",
+    (syncclient.CookieJar, "__init__", "quote_cookie"): WEB,
+    (syncclient.CookieJar, "__init__", "unsafe"): WEB,
     (syncclient.DummyCookieJar, "filter_cookies", "request_url"): "optional, as in CookieJar",
     (syncclient.TCPConnector, "__init__", "keepalive_timeout"): SENTINEL,
     (syncclient.TCPConnector, "__init__", "ssl_shutdown_timeout"): SENTINEL,
@@ -167,20 +177,17 @@ def public(cls: type) -> set[str]:
 #: The default of a keyword of a TypedDict, where a default cannot be written.
 UNWRITTEN = object()
 
-UNPACKED = {f"Unpack[{cls.__name__}]": cls for cls in (RequestOptions, WebSocketOptions)}
-
 
 def parameters(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     """The parameters of a method but ``self``; what gathers the misspelt is none."""
     found = dict(inspect.signature(function).parameters)
     found.pop("self", None)
     found.pop("misspelt", None)
-    for name, parameter in list(found.items()):
-        options = UNPACKED.get(str(parameter.annotation))
-        if options is not None:
-            del found[name]
-            for key in options.__annotations__:
-                found[key] = inspect.Parameter(key, parameter.KEYWORD_ONLY, default=UNWRITTEN)
+    if hasattr(function, "__signature__"):
+        # Made of a TypedDict, which has no defaults.
+        for key, parameter in found.items():
+            if parameter.default is UNSET:
+                found[key] = parameter.replace(default=UNWRITTEN)
     return found
 
 
@@ -305,10 +312,10 @@ def test_every_verb_takes_every_keyword(name: str) -> None:
         mine = dict(inspect.signature(function).parameters)
         mine.pop("self", None)
         first = ["method", "url"] if name == "request" else ["url"]
-        *by_position, options = mine
+        by_position, by_name = list(mine)[: len(first)], list(mine)[len(first) :]
         assert by_position == first
-        assert mine[options].kind is inspect.Parameter.VAR_KEYWORD
-        assert "Unpack[RequestOptions]" in str(mine[options].annotation)
+        assert by_name == list(RequestOptions.__annotations__)
+        assert all(mine[key].kind is inspect.Parameter.KEYWORD_ONLY for key in by_name)
 
 
 # The namespace.
@@ -326,7 +333,7 @@ NO_NAME: dict[str, str] = {
     **{name: PAYLOADS for name in aiohttp.__all__ if "ayload" in name and "Error" not in name},
     "PAYLOAD_REGISTRY": PAYLOADS,
     "EMPTY_PAYLOAD": PAYLOADS,
-    **dict.fromkeys(("GunicornWebWorker", "GunicornUVLoopWebWorker", "streamer"), SERVER),
+    **dict.fromkeys(("GunicornWebWorker", "GunicornUVLoopWebWorker"), SERVER),
     **dict.fromkeys(("DataQueue", "FlowControlDataQueue", "EofStream"), INSIDE),
     "AddrInfoType": "a type of TCPConnector's arguments",
     "SocketFactoryType": "a type of TCPConnector's arguments",
@@ -363,7 +370,7 @@ def test_values_and_errors_are_aiohttps_own() -> None:
         value = getattr(syncclient, name)
         if getattr(value, "__module__", "") != "syncclient":
             assert value is getattr(aiohttp, name), name
-    for name in ("ClientError", "ClientTimeout", "FormData", "TraceConfig", "hdrs"):
+    for name in ("ClientError", "FormData", "TraceConfig", "hdrs"):
         assert getattr(syncclient, name) is getattr(aiohttp, name)
 
 

@@ -1,4 +1,4 @@
-"""A script: runs one test of tests/wire/test_closing.py, with each of its parameters.
+"""A script: runs one test of tests/wire/sessions/test_closing.py, with each of its parameters.
 
 Prints a line for each. By then nothing may be left of the sessions that it closed.
 """
@@ -11,9 +11,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from tests.places import wait_until
+from tests.bounds import wait_until
 from tests.servers.raw import RawServer, Script
-from tests.wire import test_closing
+from tests.wire.sessions import test_closing
 
 
 def is_over() -> bool:

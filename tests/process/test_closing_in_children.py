@@ -1,6 +1,6 @@
 """Closing once more, in a process of its own: it ends in time, by itself, and prints nothing.
 
-What each case is to show, its test in tests/wire/test_closing.py says.
+What each case is to show, its test in tests/wire/sessions/test_closing.py says.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import pytest
 from tests.children import RunChild
 
 SCRIPT = Path(__file__).with_name("closed.py")
-CASES = Path(__file__).parents[1] / "wire" / "test_closing.py"
+CASES = Path(__file__).parents[1] / "wire" / "sessions" / "test_closing.py"
 
 NAMES = [
     node.name
@@ -26,6 +26,6 @@ NAMES = [
 @pytest.mark.parametrize("name", NAMES)
 def test_silent_and_in_time(run_child: RunChild, name: str) -> None:
     """Whatever closes the session, the process ends with status 0 and an empty stderr."""
-    child = run_child(SCRIPT, name, flags=("-W", "error"))
+    child = run_child(SCRIPT, name, flags=("-W", "error"), forked=True)
     assert (child.stderr, child.status) == ("", 0)
     assert set(child.stdout.splitlines()) == {"done"}

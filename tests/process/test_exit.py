@@ -24,7 +24,7 @@ threading.Thread(target=work).start()
 
 
 def test_requests_in_atexit_functions(run_child: RunChild, app: AppServer) -> None:
-    """They work, with a session that was used before and with the one-shot functions."""
+    """Requests in atexit functions work, with a used session and with one-shot functions."""
     code = """
 import atexit, sys, syncclient
 url = sys.argv[1].replace("127.0.0.1", "localhost")

@@ -17,7 +17,7 @@ from tests.servers.process import AppServer
 #: Seconds that an exit may take: at most, and where nothing is pending.
 AT_MOST = 2.0
 NOTHING_PENDING = 0.5
-TRIES = 5
+TRIES = 10
 
 PREAMBLE = """
 import asyncio, atexit, os, signal, sys, threading, time
@@ -31,7 +31,7 @@ def leave(monotonic=time.monotonic):
 
 #: The exit of the interpreter alone, with as many modules to clear.
 IDLE = """
-atexit.unregister(syncclient._fork._at_exit)
+atexit.unregister(syncclient._boundary.process_hooks._at_exit)
 leave()
 """
 
@@ -79,7 +79,7 @@ def exits(
 def _exit_of(
     run_child: RunChild, app: AppServer, code: str, flags: Sequence[str]
 ) -> tuple[Child, float]:
-    child = run_child(PREAMBLE + code, app.url, flags=flags)
+    child = run_child(PREAMBLE + code, app.url, flags=flags, forked=True)
     ended = time.monotonic()
     assert child.stdout, child.stderr
     return child, ended - float(child.stdout.splitlines()[-1])
@@ -196,12 +196,14 @@ began.wait(10)
 leave()
 """
     child = exits(run_child, app, code, AT_MOST)
-    assert (child.stderr, child.status) == ("", 0)
+    # time.sleep() in a coroutine gets the warning that it deserves.
+    said = [line for line in child.stderr.splitlines() if "blocked the event loop" not in line]
+    assert (said, child.status) == ([], 0)
 
 
 @pytest.mark.slow
 def test_several_loop_threads_share_the_time(run_child: RunChild, app: AppServer) -> None:
-    """Of many loops, each with a task that swallows its cancellation, none adds to the wait."""
+    """Many loops, each with a task that swallows its cancellation, take no longer than one."""
     code = """
 async def stubborn(request, handler):
     began.release()
@@ -226,7 +228,7 @@ leave()
 
 
 def test_requests_of_atexit_functions(run_child: RunChild, app: AppServer) -> None:
-    """They work. One registered before syncclient was imported needs a new loop thread.
+    """Requests of atexit functions work. One registered before the import needs a new loop thread.
 
     Where Python starts no more threads at that time (3.12.0 and 3.12.1) it is told so at once.
     """
@@ -240,7 +242,7 @@ def early():
 
 atexit._clear()
 atexit.register(early)
-atexit.register(syncclient._fork._at_exit)
+atexit.register(syncclient._boundary.process_hooks._at_exit)
 session = syncclient.Session()
 session.get(url)
 atexit.register(lambda: print(session.get(url).status))
@@ -267,7 +269,7 @@ def early():
 
 atexit._clear()
 atexit.register(early)
-atexit.register(syncclient._fork._at_exit)
+atexit.register(syncclient._boundary.process_hooks._at_exit)
 session = syncclient.Session()
 future = session.submit("GET", sys.argv[1] + "/delay/60")
 session.get(url)
@@ -313,10 +315,10 @@ def ask():
 
 atexit._clear()
 atexit.register(early)
-atexit.register(syncclient._fork._at_exit)
+atexit.register(syncclient._boundary.process_hooks._at_exit)
 session = syncclient.Session(middlewares=[stubborn])
 threading.Thread(target=ask, daemon=True).start()
-assert entered.wait(5)
+assert entered.wait(20)
 syncclient.get(url)
 """
     child = exits(run_child, app, code, AT_MOST)

@@ -85,7 +85,7 @@ def test_plain(run_child: RunChild, app: AppServer, loop: str) -> None:
 def test_tls(
     run_child: RunChild, tls_app: AppServer, ca: trustme.CA, tmp_path: Path, loop: str
 ) -> None:
-    """Over TLS, too."""
+    """Connections over TLS end as well when the parent closes its session."""
     ca.cert_pem.write_to_path(tmp_path / "ca.pem")
     arguments = (loop, tls_app.url, str(tls_app.control_port), "")
     env = {"SSL_CERT_FILE": str(tmp_path / "ca.pem")}
@@ -93,7 +93,7 @@ def test_tls(
 
 
 def test_unix(run_child: RunChild, unix_app: tuple[AppServer, Path], loop: str) -> None:
-    """Over a Unix socket, which the event loop makes for itself, too."""
+    """Connections over a Unix socket, which the event loop makes for itself, end as well."""
     server, path = unix_app
     arguments = (loop, server.url, str(server.control_port), str(path))
     assert_all_closed(run_child(PREAMBLE + EVERY_KIND, *arguments))
@@ -111,7 +111,7 @@ came = threading.Event()
 with RawServer(silent) as server:
     session = syncclient.Session(loop_thread=loop_thread, timeout=None)
     future = session.submit("GET", server.url.replace("http:", "https:"))
-    came.wait(5)
+    came.wait(20)
     live_on()
     session.close()
     server.wait_until_closed(3)

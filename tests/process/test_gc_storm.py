@@ -12,7 +12,7 @@ from tests.servers.process import AppServer
 STORM = """
 import asyncio, gc, logging, sys, threading, warnings
 import syncclient
-from syncclient._loop_thread import default_loop_thread
+from syncclient._boundary.loop_thread import default_loop_thread
 
 warnings.simplefilter("ignore", ResourceWarning)  # all of it is dropped unclosed, on purpose
 logging.getLogger("asyncio").setLevel(logging.ERROR)  # callbacks are slow in this weather

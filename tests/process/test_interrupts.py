@@ -7,7 +7,6 @@ import sys
 import pytest
 
 from tests.children import Child, RunChild
-from tests.process.interrupted import PROMISED, TRIES
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="sends POSIX signals")
 
@@ -16,13 +15,16 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="sends POSIX sig
 PREAMBLE = """
 import ctypes, os, signal, sys, threading, time
 import syncclient
+from syncclient._boundary import call, lease, portal
+from tests.servers import raw
 from tests.servers.raw import RawServer
 
-sent = 0.0
+# Nothing but the interrupt ends a wait before this child counts as hung: no limit of ours, and
+# no server that has had enough.
+raw.TIMEOUT = call.UNWIND_LIMIT = lease.UNWIND_LIMIT = lease.CLOSE_LIMIT = 100.0
+portal._CLOSING_LIMIT = 100.0
 
 def interrupt(how=lambda: os.kill(os.getpid(), signal.SIGINT)):
-    global sent
-    sent = time.monotonic()
     how()
 
 def head_then_nothing(conn):
@@ -42,17 +44,13 @@ def answer(conn):
         conn.respond(b"fine")
 
 go = threading.Event()
-
-def report():
-    late = time.monotonic() - sent
-    print("interrupted", "in time" if late < 1 else f"after {late} s")
 """
 
 
 def run(run_child: RunChild, code: str) -> Child:
     """Run ``code`` after the preamble; anything on its stderr is an error of its own."""
     # Not -X dev: asyncio's debug mode would print what a busy machine is slow at.
-    child = run_child(PREAMBLE + code, flags=("-W", "error"))
+    child = run_child(PREAMBLE + code, flags=("-W", "error"), forked=True)
     assert child.stderr == ""
     assert child.status == 0
     return child
@@ -69,7 +67,7 @@ def run(run_child: RunChild, code: str) -> Child:
     ids=["head", "one-shot", "read", "text"],
 )
 def test_ctrl_c(run_child: RunChild, script: str, act: str) -> None:
-    """It raises at once, the server sees the connection end, and the session works on."""
+    """Ctrl-C raises at once, the server sees the connection end, and the session still works."""
     child = run(
         run_child,
         f"""
@@ -77,12 +75,12 @@ with RawServer({script}, answer) as server, syncclient.Session() as session:
     try:
         {act}
     except KeyboardInterrupt:
-        report()
+        print("interrupted")
     server.connections[0].wait_until_closed()
     print(session.get(server.url).text())
 """,
     )
-    assert child.stdout.split("\n") == ["interrupted in time", "fine", ""]
+    assert child.stdout.split("\n") == ["interrupted", "fine", ""]
 
 
 def test_a_signal_handler_that_raises(run_child: RunChild) -> None:
@@ -107,12 +105,12 @@ with RawServer(script, answer) as server, syncclient.Session() as session:
     try:
         session.get(server.url)
     except TooLong:
-        report()
+        print("interrupted")
     server.connections[0].wait_until_closed()
     print(session.get(server.url).text())
 """,
     )
-    assert child.stdout.split("\n") == ["interrupted in time", "fine", ""]
+    assert child.stdout.split("\n") == ["interrupted", "fine", ""]
 
 
 def test_a_signal_handler_that_makes_a_request(run_child: RunChild) -> None:
@@ -168,12 +166,12 @@ with RawServer(answer) as server:
     try:
         session.get(server.url)
     except KeyboardInterrupt:
-        report()
+        print("interrupted")
     left.set()
     session.close()
 """,
     )
-    assert child.stdout.split("\n") == ["interrupted in time", ""]
+    assert child.stdout.split("\n") == ["interrupted", ""]
 
 
 #: How an exception gets into the thread that closes, and which arrives.
@@ -194,11 +192,12 @@ def test_an_interrupt_while_closing(
 ) -> None:
     """The wait ends, and the closing goes on without it: nothing is left open.
 
-    By every means, and in time. What had a grace period keeps it, and ends within it.
+    By every means. What had a grace period keeps it, and ends within it.
     """
     code = f"""
 import asyncio
-from tests.places import sleepers, wait_until
+from tests.bounds import wait_until
+from tests.places import sleepers
 
 class TooLong(Exception):
     pass
@@ -240,7 +239,7 @@ def close():
     try:
         session.{close}
     except {error}:
-        print(time.monotonic() - sent)
+        print("interrupted")
     print(session.closed, ended)
     interrupted.set()
 
@@ -271,14 +270,8 @@ with RawServer(answer) as server:
             thread.join(10)
     print(ended, [thread.name for thread in threading.enumerate() if "sync" in thread.name])
 """
-    least = 60.0
-    for _ in range(TRIES):
-        late, *said = run(run_child, code).stdout.splitlines()
-        assert said == ["True []", f"['{answer}'] []"]
-        least = min(least, float(late))
-        if least < PROMISED:
-            return
-    pytest.fail(f"{error} was {least} s late")
+    said = run(run_child, code).stdout.splitlines()
+    assert said == ["interrupted", "True []", f"['{answer}'] []"]
 
 
 def test_a_signal_handler_that_closes_the_session(run_child: RunChild) -> None:
@@ -302,18 +295,18 @@ with RawServer(script) as server:
     try:
         session.get(server.url)
     except syncclient.SessionClosedError:
-        report()
+        print("interrupted")
     server.connections[0].wait_until_closed()
 """,
     )
-    assert child.stdout.split("\n") == ["[]", "interrupted in time", ""]
+    assert child.stdout.split("\n") == ["[]", "interrupted", ""]
 
 
 @pytest.mark.parametrize("signals", [1, 2])
 def test_a_signal_handler_that_closes_what_is_being_closed(
     run_child: RunChild, signals: int
 ) -> None:
-    """In the midst of the same thread's close() it returns at once: it would wait for itself."""
+    """A handler that calls close() within its own thread's close() returns at once."""
     child = run(
         run_child,
         f"""
@@ -360,13 +353,13 @@ with RawServer(answer) as server:
     thread.start()
     began.wait(10)
     session.close()
-    report()
+    print("interrupted")
     thread.join(10)
     print(*woken)
     print([t.name for t in threading.enumerate() if t.name == "syncclient-loop"])
 """,
     )
-    assert sorted(child.stdout.split()) == sorted(["interrupted", "in", "time", "woken", "[]"])
+    assert sorted(child.stdout.split()) == sorted(["interrupted", "woken", "[]"])
 
 
 def test_ctrl_c_twice_while_closing(run_child: RunChild) -> None:
@@ -422,7 +415,7 @@ with RawServer(answer) as server:
             time.sleep(0.001)
     except KeyboardInterrupt:
         pass
-    report()
+    print("interrupted")
     left.set()
     thread.join(10)
     print(*woken)
@@ -432,4 +425,4 @@ with RawServer(answer) as server:
     print([t.name for t in threading.enumerate() if t.name == "syncclient-loop"])
 """,
     )
-    assert sorted(child.stdout.split()) == sorted(["interrupted", "in", "time", "woken", "[]"])
+    assert sorted(child.stdout.split()) == sorted(["interrupted", "woken", "[]"])

@@ -36,6 +36,7 @@ GROUPS = {
     "answers": ["Place", "OneShot", "Body", "Download", "Events"],
     "uploads": ["Upload", "GeneratorUpload", "Writer"],
     "many": ["Submitted", "Many"],
+    "doors": ["Door", "DoorBody", "DoorPause"],
     "sockets": ["Receive", "Goodbye", "Pause"],
 }
 
@@ -52,7 +53,7 @@ def test_an_interrupt_ends_the_wait(run_child: RunChild, names: list[str]) -> No
     Each time the server sees the connection end, the pool is as it was, the session makes
     another request, and nothing is printed (-W error).
     """
-    child = run_child(SCRIPT, *names, flags=("-W", "error"))
+    child = run_child(SCRIPT, *names, flags=("-W", "error"), forked=True)
     assert (child.stderr, child.status) == ("", 0), child.stdout
     lines = [line.split() for line in child.stdout.splitlines()]
     expected = [[name, means, error] for name in names for means, error in EXPECTED.items()]

@@ -29,7 +29,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-WITHIN = 10.0  # seconds: every wait is bounded, so that a lost event fails and never hangs
+WITHIN = 20.0  # seconds: every wait is bounded, so that a lost event fails and never hangs
 
 
 class Spans:

@@ -37,7 +37,7 @@ except syncclient.LoopThreadError as exc:
 
 @FIRST
 def test_gevent_without_threads(run_child: RunChild, app: AppServer, first: str) -> None:
-    """With threads left out all works.
+    """Requests work if gevent patches everything but threads.
 
     A plain call holds up the other greenlets; from the pool of threads they run on.
     """

@@ -36,7 +36,7 @@ def script(conn):
 
 def run(run_child: RunChild, code: str) -> Child:
     # Not -X dev: asyncio's debug mode would print what a busy machine is slow at.
-    child = run_child(PREAMBLE + code, flags=("-W", "error"))
+    child = run_child(PREAMBLE + code, flags=("-W", "error"), forked=True)
     assert child.stderr == ""
     return child
 
@@ -81,7 +81,7 @@ with RawServer(script) as server, session:
 
 
 def test_an_interrupted_read_of_the_response_closes_it(run_child: RunChild) -> None:
-    """As in aiohttp; the server sees it, and whoever reads on is told."""
+    """An interrupted read() closes the response, as in aiohttp; the next read raises."""
     child = run(
         run_child,
         """

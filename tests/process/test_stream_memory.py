@@ -68,7 +68,7 @@ WORK = {
 def test_memory_does_not_grow_with_the_body(
     raw_server: StartRawServer, run_child: RunChild, work: str, size: int
 ) -> None:
-    """By less than 2 MiB, whatever is read of the body, and in whatever way.
+    """Memory grows by less than 2 MiB, however much of the body is read, and in whatever way.
 
     Chunks of half a MiB may be there several times: in pieces, joined, and the last one.
     """

@@ -39,7 +39,7 @@ LATE = sys.version_info < (3, 12)
 
 
 def test_with_threads(run_child: RunChild, app: AppServer) -> None:
-    """In one with the legacy configuration, as of mod_wsgi and uWSGI, requests work."""
+    """Requests work in a legacy subinterpreter, such as those of mod_wsgi and uWSGI."""
     code = f"""
 import syncclient
 with syncclient.Session() as session:
@@ -51,7 +51,7 @@ with syncclient.Session() as session:
 
 @pytest.mark.skipif(sys.version_info >= (3, 15), reason="nobody has looked there yet")
 def test_isolated(run_child: RunChild, app: AppServer) -> None:
-    """In an isolated one, with no daemon threads to be had, a session refuses to be made."""
+    """A session refuses to be made in an isolated subinterpreter: daemon threads are missing."""
     code = f"""
 try:
     import syncclient

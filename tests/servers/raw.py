@@ -138,13 +138,15 @@ class RawConnection:
         status: str = "200 OK",
         headers: Iterable[tuple[str, str]] = (),
     ) -> None:
-        """A whole, correct response, Content-Length included."""
-        self.send_head(status=status, headers=[*headers, ("Content-Length", str(len(body)))])
-        self.send(body)
+        """A whole, correct response, Content-Length included.
+
+        Head and body go out together, so that a client that has a small one's head has its body
+        too. A test that wants them apart sends them apart.
+        """
+        self.send(_head(status, [*headers, ("Content-Length", str(len(body)))]) + body)
 
     def send_head(self, *, status: str = "200 OK", headers: Iterable[tuple[str, str]] = ()) -> None:
-        lines = [f"HTTP/1.1 {status}", *(f"{name}: {value}" for name, value in headers)]
-        self.send("\r\n".join([*lines, "", ""]).encode("latin-1"))
+        self.send(_head(status, headers))
 
     def send_chunk(self, data: bytes) -> None:
         """One chunk of a chunked body; empty data ends it."""
@@ -371,6 +373,11 @@ class RawServer:
                 self.errors.append(error)
         finally:
             conn._end()
+
+
+def _head(status: str, headers: Iterable[tuple[str, str]]) -> bytes:
+    lines = [f"HTTP/1.1 {status}", *(f"{name}: {value}" for name, value in headers)]
+    return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
 
 def _wait(event: threading.Event, timeout: float, complaint: str) -> None:

@@ -17,8 +17,9 @@ import warnings
 from pathlib import Path
 
 import syncclient
+from syncclient.requests._engines import close_engines
 from tests.servers.process import app_server
-from tests.soak import gauge, harm, traffic
+from tests.soak import gauge, harm, traffic, ways
 from tests.soak.faults import fault_server
 from tests.soak.world import HANG, Operation, Tally, World
 
@@ -36,8 +37,8 @@ class Crew:
     """The worker threads. They pause together, so that there are moments when nothing is on."""
 
     def __init__(self, world: World, threads: int, seed: int) -> None:
-        self._world = world
-        self._mix: dict[Operation, int] = {**traffic.MIX, **harm.MIX}
+        self.world = world
+        self._mix: dict[Operation, int] = {**traffic.MIX, **ways.MIX, **harm.MIX}
         self._pause = threading.Event()
         self._go_on = threading.Barrier(threads + 1)
         self._all_paused = threading.Barrier(threads + 1)
@@ -87,7 +88,7 @@ class Crew:
             [operation] = rng.choices(operations, weights)
             self._busy[number] = operation.__name__, time.monotonic()
             try:
-                operation(self._world, rng)
+                operation(self.world, rng)
             except BaseException:
                 self.failures.append(f"{operation.__name__}:\n{traceback.format_exc()}")
             del self._busy[number]
@@ -110,11 +111,11 @@ def soak(minutes: float, threads: int, seed: int, every: float) -> list[str]:
             connector = syncclient.TCPConnector(limit=[100, 8][number % 2])
             world.sessions.append(syncclient.Session(app.url, connector=connector))
             world.sessions[-1].get("/get").read()
+        for url in (world.cached.get("/get"), world.by_httpx.get(f"{app.url}/get")):
+            url.read()
         crew = Crew(world, threads, seed)
         readings, complaints = _run(crew, minutes * 60, every)
-        for session in world.sessions:
-            session.close()
-        world.sessions.clear()
+        world.close()
         after = gauge.read(before.at, 0)
         _say(f"closed: {after}")
         if after.pending:
@@ -154,7 +155,8 @@ def _run(crew: Crew, seconds: float, every: float) -> tuple[list[gauge.Reading],
             crew.pause()
         except threading.BrokenBarrierError:
             return readings, [*crew.failures[:_SHOWN], f"hanging: {crew.hanging()}"]
-        readings.append(gauge.read(started, _SESSIONS))
+        close_engines()  # of the door of requests: opened anew by who needs them
+        readings.append(gauge.read(started, crew.world.leases))
         _say(f"{readings[-1].at:7.1f} s  {crew.done.snapshot().total():8} done  {readings[-1]}")
         if time.monotonic() < started + seconds and not crew.failures:
             crew.go_on()

@@ -16,8 +16,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from syncclient._lease import Lease
-from syncclient._loop_thread import default_loop_thread
+from syncclient._boundary.lease import Lease
+from syncclient._boundary.loop_thread import default_loop_thread
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _FD = Path("/proc/self/fd")
@@ -91,9 +91,7 @@ def descriptors() -> list[str]:
     for entry in _FD.iterdir():
         with suppress(OSError):  # the listing's own
             found.append(os.readlink(entry))
-    # An interrupt between os.open() and the file object that is made of its descriptor
-    # loses the descriptor: Python has no way to do both in one step with our flags.
-    return [what for what in found if not what.endswith(".part (deleted)")]
+    return found
 
 
 def _rss() -> float:

@@ -11,7 +11,7 @@ import threading
 import time
 
 import syncclient
-from tests.soak import traffic
+from tests.soak import traffic, ways
 from tests.soak.world import HANG, Operation, World, WrongError, check
 
 
@@ -38,6 +38,11 @@ _VICTIMS: list[Operation] = [
     traffic.many,
     traffic.download,
     traffic.deadline,
+    ways.lean,
+    ways.loan,
+    ways.requests_door,
+    ways.httpx_door,
+    ways.cached,
 ]
 
 
@@ -102,7 +107,7 @@ def tolerate_swallowed_interrupts() -> None:
 
 def fork(world: World, rng: random.Random) -> None:
     """A child that uses an inherited session, among threads that are all in the middle."""
-    session, number = world.session(rng), rng.randrange(10**9)
+    session, number = rng.choice([*world.sessions, world.cached]), rng.randrange(10**9)
     with world.forking:
         pid = os.fork()
         if pid == 0:

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from syncclient._async.memory import MemoryTransport, join
+from syncclient._async.connect.memory import MemoryTransport, join
 
 pytestmark = pytest.mark.anyio
 

@@ -190,7 +190,7 @@ def test_an_exception_is_raised_in_the_client(
     for times in (1, 2):
         with pytest.raises(kind) as caught:
             mocked.get(f"{API}/x")
-        assert type(caught.value) is kind
+        assert type(caught.value).__name__ == kind.__name__
         route.assert_called(times)
     routes.get("/y", "still there")
     assert mocked.get(f"{API}/y").text() == "still there"
@@ -279,7 +279,7 @@ def test_closing_the_session_ends_what_hangs(routes: Routes) -> None:
     with syncclient.Session(connector=MockTransport(routes)) as session:
         future = session.submit("GET", f"{API}/x")
         gate.wait_reached()
-    assert isinstance(future.exception(5), syncclient.SessionClosedError)
+    assert isinstance(future.exception(20), syncclient.SessionClosedError)
 
 
 def test_limits_count(routes: Routes) -> None:
@@ -353,7 +353,7 @@ def test_the_record_of_calls(routes: Routes, mocked: syncclient.Session) -> None
     mocked.get(f"{API}/1", params={"q": "x"})
     assert [str(request) for request in routes.calls] == [f"GET {API}/2", f"GET {API}/1?q=x"]
     assert one.calls[0].url.query == {"q": "x"}
-    with pytest.raises(AssertionError, match=r"GET /2 \(answered 1 of 2\) was to be called"):
+    with pytest.raises(AssertionError, match=r"GET /2 \(answered 1 of 2\) should have been called"):
         routes.assert_all_called()
     mocked.get(f"{API}/2")
     routes.assert_all_called()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import syncclient
-from syncclient._async.connector import stand_ins
+from syncclient._async.connect.pool import stand_ins
 from syncclient.testing import MockTransport, Routes, UnmatchedRequestError, mock, mount
 from tests.children import RunChild
 from tests.servers.process import ROOT, AppServer

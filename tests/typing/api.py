@@ -8,6 +8,7 @@ import ssl
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from http.cookies import BaseCookie, Morsel, SimpleCookie
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,10 @@ def requests(session: Session) -> None:
     session.post("/", data=b"bytes", compress="gzip", chunked=True, expect100=True)
     session.post("/", data={"a": "form"}, auth=("login", "password"))
     session.post("/", data=syncclient.FormData({"a": "1"}))
+    session.get("/", timeout=(3, 5), retry=3, auth=syncclient.BearerAuth("token"))
+    session.get("/", auth=syncclient.DigestAuthMiddleware("login", "password"))
+    Session(params={"key": "k"}, ssl=False, allow_redirects=False, max_redirects=3, retry=3)
+    session.with_options(params="key=k", auth=syncclient.BasicAuth("login", "password"))
     session.get("/", verify=False)  # type: ignore[call-arg]  # requests' name
     session.get("/", timeout="5")  # type: ignore[arg-type]  # a number, not text
     session.get("/", headers={"X": 1})  # type: ignore[arg-type]  # text, not a number
@@ -125,7 +130,11 @@ def responses(response: Response) -> None:
     response.json(encoding="utf-8", loads=lambda text: text.upper(), content_type=None)
     response.json("utf-8")  # type: ignore[call-arg]  # by name only
     assert_type(response.get_encoding(), str)
-    response.raise_for_status()
+    assert_type(response.raise_for_status(), Response)
+    assert_type(response.elapsed, timedelta)
+    assert_type(response.iter_lines(), Iterator[str])
+    for line in response:
+        assert_type(line, str)
     response.release()
     response.close()
 
@@ -160,6 +169,8 @@ def errors(session: Session) -> str:
         session.get("/")
     except syncclient.ContentTypeError as error:
         return assert_type(error.message, str)
+    except syncclient.StatusError as error:
+        return assert_type(error.response, Response).text()
     except syncclient.ClientResponseError as error:
         assert_type(error.status, int)
         return str(error.request_info.real_url)

@@ -115,6 +115,15 @@ def test_a_curve_of_one_point_has_no_growth() -> None:
     assert board(lonely).growths() == []
 
 
+@pytest.mark.parametrize(("enforced", "value"), [(True, 9.9), (True, 10.1), (False, 10.1)])
+def test_a_run_fails_by_a_count_that_has_risen(enforced: bool, value: float) -> None:
+    """Where the gauge says so; its other goals, and those of times, are only reported."""
+    names = frozenset({"a get"} if enforced else ())
+    gauge = Gauge("instructions", "instructions", "1,000", 1, enforced=names)
+    found = board(gauges=(GaugeResult(gauge, [Reading("a get", [value], 10.0)]),))
+    assert found.failed == (enforced and value > 10.0)
+
+
 def test_works_have_names_of_their_own_and_counts_that_fill_the_crowd() -> None:
     """The server answers N at a time: a rest smaller than N would wait for ever."""
     names = [each.name for each in WORKS]
@@ -128,7 +137,8 @@ def test_works_have_names_of_their_own_and_counts_that_fill_the_crowd() -> None:
 def test_every_goal_names_a_client_that_is_measured() -> None:
     """A goal against a peer with a typing error would never be looked at."""
     clients = {spec.name for spec in CLIENTS}
-    assert {goal.peer for each in WORKS for goal in each.goals} <= clients
+    goals = [goal for each in WORKS for goal in each.goals]
+    assert {name for goal in goals for name in (goal.peer, goal.client)} <= clients
 
 
 def test_the_sizes_of_bodies_are_known_before_they_are_asked_for() -> None:
@@ -165,7 +175,7 @@ def test_a_crowd_has_a_thread_for_each_share_and_leaves_none() -> None:
 
 
 def test_busy_threads_end_with_their_block() -> None:
-    """Also when the work beside them fails."""
+    """Busy threads end with their block, even if the work beside them fails."""
     with pytest.raises(LookupError), busy_threads(2):
         raise LookupError
     # The check of leaked threads, which every test has, sees the rest.
@@ -183,9 +193,20 @@ def test_an_environment_that_cannot_be_made_is_told(tmp_path: Path) -> None:
 
 def test_a_gauge_that_fails_is_told_and_ends_nothing() -> None:
     """A gauge whose process ends with an error has no readings, and the run goes on."""
-    result = take(Gauge("no_such_module", "", "", 1), "http://host", quick=True)
+    gauge = Gauge("no_such_module", "", "", 1, enforced=frozenset({"a get"}))
+    result = take(gauge, "http://host", quick=True)
     assert result.readings == []
     assert result.absent
+    assert board(gauges=(result,)).failed  # as a run that was to hold it against its goal
+
+
+def test_a_gauge_without_its_tool_fails_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where valgrind is missing, the run says so and goes on."""
+    [gauge] = [each for each in GAUGES if each.name == "instructions"]
+    monkeypatch.setenv("PATH", "")
+    result = take(gauge, "http://host", quick=True)
+    assert result.absent == "valgrind is not installed"
+    assert not board(gauges=(result,)).failed
 
 
 def test_every_gauge_has_its_module() -> None:
@@ -254,6 +275,35 @@ def test_goals_are_told_with_what_was_measured() -> None:
     assert "3 of 5 goals are met in this run." in told
 
 
+def test_a_goal_of_a_door_is_told_with_its_name() -> None:
+    """Others' code on our engine has goals of its own, and not those of our session."""
+    aim = Goal("httpx2", faster=1.5, client="httpx2 on syncclient")
+    race = WorkResult(
+        work(goals=(aim,)),
+        10,
+        "a server",
+        [series("syncclient", 1), series("httpx2 on syncclient", 2), series("httpx2", 4)],
+    )
+    [verdict] = race.verdicts()
+    assert str(verdict).startswith("httpx2 on syncclient: 2.00 x as fast as httpx2")
+    told = page.tables(report.as_json(board(race)))
+    assert "| `get` | httpx2 on syncclient: >= 1.5 x as fast as httpx2 | 2.00 x | met |" in told
+
+
+def test_instructions_stand_beside_times() -> None:
+    """Where the work's instructions were counted, in the row of the same client."""
+    gauge = Gauge("instructions", "instructions", "1,000", 1)
+    counts = GaugeResult(gauge, [Reading("get: syncclient", [123.4], None)])
+    race = WorkResult(work(), 10, "", [series("syncclient", 0.001), series("pycurl", 0.001)])
+    rows = page.tables(report.as_json(board(race, gauges=(counts,)))).splitlines()
+    [ours] = [row for row in rows if row.startswith("| **syncclient** |")]
+    [theirs] = [row for row in rows if row.startswith("| pycurl |")]
+    assert "| 123.4 |" in ours
+    assert "123.4" not in theirs
+    [head] = [row for row in rows if row.startswith("| client |")]
+    assert "| 1,000 instructions |" in head
+
+
 def test_a_quick_run_says_that_it_is_none() -> None:
     """Figures of a quick run must not be taken for a measurement."""
     recorded = small_board()
@@ -273,7 +323,7 @@ def test_a_run_survives_its_file(tmp_path: Path) -> None:
 def test_a_file_that_is_no_run_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """And the documentation stays as it is."""
+    """A file that is not a run is refused, and the documentation is left as it is."""
     path = tmp_path / "other.json"
     path.write_text("{}", encoding="utf-8")
     assert page.main([str(path), "--docs", str(tmp_path)]) == 1
@@ -309,14 +359,18 @@ def test_the_committed_run_says_where_and_when() -> None:
 
 
 def test_the_committed_run_was_held_against_the_goals_of_today() -> None:
-    """Whoever changes a goal measures again."""
+    """Whoever changes a goal measures again; of a work added since, the page says so."""
     recorded = {each["name"]: each["goals"] for each in load(RUN)["works"]}
+    tables = (DOCS / page.TABLES).read_text(encoding="utf-8")
     for each in WORKS:
-        aims = {(goal.peer, goal.faster, goal.within) for goal in each.goals}
+        if each.name not in recorded:
+            assert re.search(rf"^\| not in this run \|.*`{each.name}`", tables, re.MULTILINE)
+            continue
+        aims = {(goal.client, goal.peer, goal.faster, goal.within) for goal in each.goals}
         held = {
-            (goal["peer"], goal["faster"], goal["within"])
+            (goal["client"], goal["peer"], goal["faster"], goal["within"])
             for goal in recorded[each.name]
-            if goal["client"] == "syncclient"
+            if not goal["client"].endswith("/asyncio")
         }
         assert held == aims, each.name
 

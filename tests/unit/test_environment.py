@@ -8,8 +8,8 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from syncclient._async import environment
-from syncclient._async.environment import bypasses, netrc_credentials, proxy_for
+from syncclient._async.connect import environment
+from syncclient._async.connect.environment import bypasses, netrc_credentials, proxy_for
 
 
 @pytest.fixture(autouse=True)
@@ -80,6 +80,11 @@ def test_the_proxy_of_a_url(
         ("[::1]", ["::1"], ["::2"]),
         ("[::1]:81", [("::1", 81)], [("::1", 80)]),
         ("10", [], ["10.0.0.1"]),
+        ("xn--bcher-kva.test", ["bücher.test", "BÜCHER.test", "x.bücher.test"], ["bucher.test"]),
+        ("bücher.test", ["xn--bcher-kva.test", "x.xn--bcher-kva.test"], ["bucher.test"]),
+        (".faß.test", ["xn--fa-hia.test", "x.faß.test"], ["fass.test"]),
+        ("BÜCHER.test:81", [("bücher.test", 81)], [("bücher.test", 80)]),
+        ("a\u200db.test", [], ["ab.test"]),
         (",, ,", [], ["a.test"]),
     ],
 )

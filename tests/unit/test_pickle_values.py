@@ -34,7 +34,8 @@ from syncclient import (
     UnixConnector,
     timeout,
 )
-from syncclient._loop_thread import default_loop_thread
+from syncclient._boundary.loop_thread import default_loop_thread
+from tests.ids import steady
 from tests.servers.process import AppServer
 
 
@@ -79,15 +80,15 @@ def session() -> Iterator[Session]:
         ClientTimeout(total=3, sock_connect=1),
         ClientWSTimeout(ws_close=3),
     ],
-    ids=repr,
+    ids=steady,
 )
 def test_a_value_travels(value: object) -> None:
-    """It arrives equal, and so do its copies."""
+    """A pickled value arrives equal, and so do its copies."""
     assert travelled(value) == copy.copy(value) == copy.deepcopy(value) == value
 
 
 def test_a_request_travels() -> None:
-    """With its method, URL, tag and keywords."""
+    """A pickled request keeps its method, URL, tag and keywords."""
     request = Request("POST", "http://host.test/", tag=7, json={"a": 1}, timeout=3)
     for twin in (travelled(request), copy.copy(request), copy.deepcopy(request)):
         assert (twin.method, twin.url, twin.tag) == ("POST", "http://host.test/", 7)
@@ -101,7 +102,7 @@ def test_a_form_and_a_deadline_travel() -> None:
 
 
 def test_the_systems_trust_store_travels_by_name() -> None:
-    """It is the store of the system that it arrives at."""
+    """A pickled trust store becomes the store of the system where it arrives."""
     pytest.importorskip("truststore")
     connector = TCPConnector(ssl="system", limit=3)
     assert travelled(connector) == connector
@@ -144,11 +145,12 @@ def test_a_session_travels_as_its_settings() -> None:
         with travelled(made) as late:
             assert [*late.headers.items()] == [*twin.headers.items(), ("X-Late", "3")]
         assert twin.headers.getall("X-Given") == ["1", "2"]
-        assert [each.name for each in twin._options["middlewares"]] == ["first", "second"]
-        assert twin._given.keys() - {"cookie_jar"} == made._given.keys()
-        for name in made._given.keys() - {"middlewares", "cookie_jar", "headers"}:
-            assert twin._given[name] == made._given[name], name
-        assert twin._options["proxy"] == made._options["proxy"]
+        assert [each.name for each in twin._place.settings.middlewares] == ["first", "second"]
+        theirs, ours = twin._place.settings, made._place.settings
+        assert theirs.keywords().keys() == ours.keywords().keys()
+        for name in ours.keywords().keys() - {"middlewares", "cookie_jar", "headers"}:
+            assert theirs.keywords()[name] == ours.keywords()[name], name
+        assert theirs.proxy_url == ours.proxy_url
         assert twin.skip_auto_headers == made.skip_auto_headers
         assert twin.connector is not made.connector
     gc.collect()
@@ -156,7 +158,7 @@ def test_a_session_travels_as_its_settings() -> None:
 
 def test_defaults_stay_out_of_the_pickle(session: Session) -> None:
     """What was not given is the default of the version that it arrives at."""
-    assert session._given.keys() == {"base_url"}
+    assert session._place.settings.keywords().keys() == {"base_url", "cookie_jar"}
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
@@ -167,7 +169,7 @@ def test_every_protocol(session: Session, protocol: int) -> None:
 
 
 def test_an_unused_session_stays_unused(session: Session) -> None:
-    """It is pickled without a pool, and leaves no loop thread; nor does what arrives start one."""
+    """Pickling an unused session makes no pool and no loop thread; nor does unpickling it."""
     twin = travelled(session)
     assert not session._portal.leased
     assert not twin._portal.leased
@@ -200,7 +202,7 @@ def test_a_jar_shared_before_is_shared_after() -> None:
 
 
 def test_a_derived_session_arrives_on_its_own(session: Session) -> None:
-    """With all its settings, on connections of its own: its parent stays where it is."""
+    """A derived session arrives without its parent: with all settings, and its own connections."""
     derived = session.with_options(headers={"X-Own": "1"}, timeout=7)
     with travelled(derived) as twin:
         assert twin._root is None
@@ -209,7 +211,7 @@ def test_a_derived_session_arrives_on_its_own(session: Session) -> None:
 
 
 def test_a_closed_session_arrives_closed() -> None:
-    """It says so when it is used; nothing fails on the way."""
+    """A closed session can be pickled; the copy raises when it is used."""
     session = Session("http://host.test/")
     session.close()
     twin = travelled(session)
@@ -228,7 +230,7 @@ class Api(Session):
 
 
 def test_a_subclass_travels() -> None:
-    """With its attributes, even if they refer to it; without a call of its constructor."""
+    """A subclass keeps its attributes, even ones that refer to it, without its constructor."""
     with Api("t") as api, travelled(api) as twin:
         assert type(twin) is Api
         assert (twin.token, twin.headers["X-Token"]) == ("t", "t")
@@ -310,7 +312,7 @@ def test_cloudpickle_takes_functions_as_code() -> None:
     with Session(json_serialize=lambda value: f"{value}!", max_body=7) as session:
         with pickle.loads(cloudpickle.dumps({"session": session}))["session"] as twin:
             assert twin.json_serialize(1) == "1!"
-            assert twin._given["max_body"] == 7
+            assert twin._place.settings.max_body == 7
 
 
 @pytest.mark.filterwarnings("ignore:BasicAuth is deprecated")

@@ -8,7 +8,6 @@ from aiohttp import ClientPayloadError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from syncclient._async import sse
 from syncclient._async.sse import EventParser, ServerSentEvent
 
 LONG = "x" * 2048
@@ -57,7 +56,7 @@ def parse(*pieces: bytes) -> list[ServerSentEvent]:
 
 @pytest.mark.parametrize("name", CASES)
 def test_the_suites_cases(name: str) -> None:
-    """In one piece, and byte by byte: what the browsers agree on."""
+    """The suite's cases, in one piece and byte by byte, give what browsers agree on."""
     text, expected = CASES[name]
     body = text.encode()
     pairs = [("message", each) if isinstance(each, str) else each for each in expected]
@@ -78,14 +77,14 @@ def test_how_the_bytes_are_cut_does_not_matter(text: str, cuts: list[int]) -> No
 
 
 def test_an_event_is_complete_with_the_cr() -> None:
-    """It does not wait for the LF that may follow."""
+    """An event is complete with its CR: the parser does not wait for an LF that may follow."""
     parser = EventParser()
     assert [event.data for event in parser.feed(b"data:1\r\r")] == ["1"]
     assert [event.data for event in parser.feed(b"\ndata:2\n\n")] == ["2"]
 
 
 def test_what_is_no_utf_8_is_replaced() -> None:
-    """By U+FFFD, as browsers do."""
+    """Bytes that are not UTF-8 become U+FFFD, as in browsers."""
     assert parse(b"data:a\xff\xe2\x82\n\n")[0].data == "a\ufffd\ufffd"
 
 
@@ -112,25 +111,53 @@ def test_an_id_counts_only_with_its_event() -> None:
         ("retry:1000x", None),
         ("retry:-1", None),
         ("retry:٣", None),
+        ("retry:²", None),
+        ("retry:+5", None),
+        ("retry: 5 ", None),
+        ("retry:1.5", None),
+        ("retry:", None),
+        ("retry:" + "0" * 5000 + "7", 0.007),
+        ("retry:86400000", 86400.0),
+        ("retry:86400001", None),
+        ("retry:" + "9" * 400, None),
+        ("retry:" + "9" * 5000, None),
     ],
 )
 def test_retry_takes_digits_alone(field: str, seconds: float | None) -> None:
-    """Milliseconds; anything else is ignored."""
+    """Milliseconds, a day of them at the most; anything else is ignored."""
     parser = EventParser()
     parser.feed(f"{field}\n".encode())
     assert parser.retry == seconds
 
 
-def test_an_event_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In one line or in many, complete or not; many small events have none."""
-    monkeypatch.setattr(sse, "EVENT_LIMIT", 1000)
-    parser = EventParser()
+def test_an_event_has_a_limit() -> None:
+    """One event has a limit, in one line or in many; many small events and comments have none."""
+    parser = EventParser(max_event_size=1000)
     for _ in range(100):
         parser.feed(b"data:" + b"x" * 90 + b"\n\n")
-    for line in (b"data:" + b"x" * 90, b"data:xxx\n"):
+        parser.feed(b":" + b"x" * 90 + b"\nunknown:" + b"x" * 90 + b"\nevent:xxxxxxxxxx\n")
+    for line in (b"data:" + b"x" * 90, b"data:xxx\n", b":xxxx", b"data\n", b"x"):
         parser.restart()
-        with pytest.raises(ClientPayloadError, match="1000 characters"):
-            deque(map(parser.feed, [line] * 200), maxlen=0)
+        with pytest.raises(ClientPayloadError, match="1000 characters; max_event_size="):
+            deque(map(parser.feed, [line] * 2000), maxlen=0)
+
+
+def test_events_before_one_too_long_arrive() -> None:
+    """Events in the same piece as one that is too long arrive; the error follows them."""
+    parser = EventParser(max_event_size=10)
+    events = parser.feed(b"data:1\n\ndata:2\n\ndata:" + b"x" * 20)
+    assert [event.data for event in events] == ["1", "2"]
+    with pytest.raises(ClientPayloadError):
+        parser.feed(b"")
+
+
+@pytest.mark.parametrize("event_id", ["a\x01b", "\x7f", "\x1b[0m", "a\x0bb"])
+def test_an_id_that_no_header_takes_is_not_sent(event_id: str) -> None:
+    """The event has it; the next request says the id before, and repeats an event or two."""
+    parser = EventParser()
+    events = parser.feed(f"id:1\ndata:a\n\nid:{event_id}\ndata:b\n\n".encode())
+    assert [event.id for event in events] == ["1", event_id]
+    assert parser.last_event_id == "1"
 
 
 def test_json() -> None:

@@ -1,0 +1,263 @@
+"""AioSession: the face of a session for tasks of asyncio and trio. ``Session.aio``."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Generator
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+from aiohttp import ClientWSTimeout, hdrs
+
+from .._async.session import AsyncSession
+from .._async.websocket.settings import BUFFER_BYTES, BUFFER_MESSAGES
+from .._bodies.payload import Outgoing
+from .._bodies.read_ahead import TaskSource
+from .._boundary.caller_task import CallerTask
+from .._boundary.submitted_call import NOTHING, Submission
+from .._client.request import RequestOptions, prepare
+from .._client.session_base import SessionBase
+from .._client.websocket_options import WebSocketOptions
+from .._other_libraries import not_by_position
+from .._shown import shown
+from .._types import StrOrURL
+from .response import AioResponse, checked_response
+from .websocket import AioWebSocket, connect
+
+if TYPE_CHECKING:
+    from typing_extensions import Never, Self, Unpack
+
+
+R = TypeVar("R", bound="Entered", covariant=True)
+
+
+class Entered(Protocol):
+    """The target of an ``async with``."""
+
+    async def __aenter__(self) -> Any: ...
+
+    async def __aexit__(self, *exc_info: Any) -> Any: ...
+
+
+class RequestContext(Coroutine[Any, Any, R], Generic[R]):
+    """A request that is made when it is awaited, or when its ``async with`` block is entered.
+
+    A coroutine, so that ``asyncio.create_task`` takes it. Source: aiohttp's of the like.
+    """
+
+    __slots__ = ("_coroutine", "_result")
+
+    def __init__(self, coroutine: Coroutine[Any, Any, R]) -> None:
+        self._coroutine = coroutine
+
+    def send(self, value: Any, /) -> Any:
+        """Resume; for event loops."""
+        return self._coroutine.send(value)
+
+    def throw(self, *args: Any) -> Any:
+        """Raise inside; for event loops."""
+        return self._coroutine.throw(*args)
+
+    def close(self) -> None:
+        """Close the coroutine; for event loops."""
+        self._coroutine.close()
+
+    def __await__(self) -> Generator[Any, Any, R]:
+        return self._coroutine.__await__()
+
+    async def __aenter__(self) -> R:
+        self._result = await self._coroutine
+        await self._result.__aenter__()
+        return self._result
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self._result.__aexit__(*exc_info)
+
+
+class AioSession(SessionBase):
+    """A session, awaited: aiohttp's ClientSession over the pool and cookies of a ``Session``.
+
+    Tasks of asyncio and of trio may use it, in any number of threads and loops, while blocking
+    code uses the session itself. Its methods never block their threads. The properties are the
+    session's own, and the methods of the ``cookie_jar`` block for a crossing. Cancelling a task
+    cancels its request on the wire; closing the session, in any thread, raises SessionClosedError
+    in the waiting tasks.
+
+    The caller's code runs as follows. In the caller's loop: an asynchronous iterator that is the
+    body, and an ``async def`` function for ``raise_for_status``. On a thread of the request,
+    since they may block: a file or generator that is the body, and a hook for
+    ``upload_progress``. On a worker thread of the caller's loop: a plain function for
+    ``raise_for_status``, which gets a blocking Response.
+
+    Leaving its ``async with`` block closes the session.
+    """
+
+    __slots__ = ("__dict__", "__weakref__", "_session")
+
+    def __init__(self, session: SessionBase | None = None, **misspelt: Never) -> None:
+        if misspelt or not isinstance(session, SessionBase):
+            raise TypeError("an AioSession is made by a Session: write Session(...).aio")
+        self._session = session  # kept: a session that is dropped is closed
+        self._place = session._place
+
+    @shown
+    def request(
+        self, method: str, url: StrOrURL, *misplaced: Never, **options: Unpack[RequestOptions]
+    ) -> RequestContext[AioResponse]:
+        """Send a request; await it, or enter it, for its response as soon as the head arrives.
+
+        The arguments and the errors are those of ``Session.request``; the arguments are checked
+        when the request is awaited.
+
+        A request whose body is an asynchronous iterator lasts until the iterator has ended, or
+        the server has refused the body.
+        """
+        if misplaced:
+            raise not_by_position(method)
+        return RequestContext(self._request(method, url, options))
+
+    async def _request(self, method: str, url: StrOrURL, options: RequestOptions) -> AioResponse:
+        task = CallerTask()
+        place = self._place
+        prepared = prepare(
+            place,
+            method,
+            url,
+            options,
+            asynchronous=partial(TaskSource, task),
+            surroundings=await place.surroundings(),
+        )
+        send = place.here(AsyncSession.request)
+        body = prepared.body
+        if body.lends:
+            # After begin(), only a call gives it back.
+            await place.ready()
+            body.begin()
+        reply, remote = await place.portal.aopen(
+            send,
+            _Lent(body) if body.lends else NOTHING,
+            task,
+            *prepared.crossing,
+        )
+        resolve_charset = place.settings.fallback_charset_resolver
+        rule = prepared.raise_for_status
+        response = await checked_response(reply, remote, resolve_charset, rule)
+        response._sent = body.kept()
+        return response
+
+    @shown
+    def get(
+        self, url: StrOrURL, *misplaced: Never, **options: Unpack[RequestOptions]
+    ) -> RequestContext[AioResponse]:
+        """Send a GET request; see ``request``."""
+        if misplaced:
+            raise not_by_position(hdrs.METH_GET)
+        return self.request(hdrs.METH_GET, url, **options)
+
+    @shown
+    def options(
+        self, url: StrOrURL, *misplaced: Never, **options: Unpack[RequestOptions]
+    ) -> RequestContext[AioResponse]:
+        """Send an OPTIONS request; see ``request``."""
+        if misplaced:
+            raise not_by_position(hdrs.METH_OPTIONS)
+        return self.request(hdrs.METH_OPTIONS, url, **options)
+
+    @shown
+    def head(
+        self, url: StrOrURL, *misplaced: Never, **options: Unpack[RequestOptions]
+    ) -> RequestContext[AioResponse]:
+        """Send a HEAD request, without following redirects unless told to; see ``request``."""
+        if misplaced:
+            raise not_by_position(hdrs.METH_HEAD)
+        options.setdefault("allow_redirects", False)
+        return self.request(hdrs.METH_HEAD, url, **options)
+
+    @shown
+    def post(
+        self, url: StrOrURL, *misplaced: Never, **options: Unpack[RequestOptions]
+    ) -> RequestContext[AioResponse]:
+        """Send a POST request; see ``request``."""
+        if misplaced:
+            raise not_by_position(hdrs.METH_POST)
+        return self.request(hdrs.METH_POST, url, **options)
+
+    @shown
+    def put(
+        self, url: StrOrURL, *misplaced: Never, **options: Unpack[RequestOptions]
+    ) -> RequestContext[AioResponse]:
+        """Send a PUT request; see ``request``."""
+        if misplaced:
+            raise not_by_position(hdrs.METH_PUT)
+        return self.request(hdrs.METH_PUT, url, **options)
+
+    @shown
+    def patch(
+        self, url: StrOrURL, *misplaced: Never, **options: Unpack[RequestOptions]
+    ) -> RequestContext[AioResponse]:
+        """Send a PATCH request; see ``request``."""
+        if misplaced:
+            raise not_by_position(hdrs.METH_PATCH)
+        return self.request(hdrs.METH_PATCH, url, **options)
+
+    @shown
+    def delete(
+        self, url: StrOrURL, *misplaced: Never, **options: Unpack[RequestOptions]
+    ) -> RequestContext[AioResponse]:
+        """Send a DELETE request; see ``request``."""
+        if misplaced:
+            raise not_by_position(hdrs.METH_DELETE)
+        return self.request(hdrs.METH_DELETE, url, **options)
+
+    @shown
+    def ws_connect(
+        self,
+        url: StrOrURL,
+        *,
+        timeout: ClientWSTimeout | float | None = None,
+        receive_timeout: float | None = None,
+        buffer_messages: int = BUFFER_MESSAGES,
+        buffer_bytes: int = BUFFER_BYTES,
+        **options: Unpack[WebSocketOptions],
+    ) -> RequestContext[AioWebSocket]:
+        """Open a WebSocket; await it, or enter it. The arguments are ``Session.ws_connect``'s."""
+        return RequestContext(
+            connect(
+                self._place,
+                url,
+                options,
+                timeout=timeout,
+                receive_timeout=receive_timeout,
+                buffer_messages=buffer_messages,
+                buffer_bytes=buffer_bytes,
+            )
+        )
+
+    async def close(self, *, grace: float = 0.0) -> None:
+        """Close the session and everything opened through it; see ``Session.close``.
+
+        Waits on a worker thread. Raises BlockingCallError in code that runs on the session's own
+        loop thread, such as an asynchronous middleware.
+        """
+        await self._place.aclose(grace=grace)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return f"<aio of {self._session!r}>"
+
+
+class _Lent(Submission[Any]):
+    """The body of a request, which is given back afterwards, on the thread that read it."""
+
+    lends = True
+
+    def __init__(self, body: Outgoing) -> None:
+        self._body = body
+
+    def give_back(self, error: BaseException | None) -> None:
+        """Give it back."""
+        self._body.end(error)

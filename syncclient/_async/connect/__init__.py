@@ -1,0 +1,1 @@
+"""Ways to a server: pools of connections, names, proxies, TLS."""

@@ -1,0 +1,1 @@
+"""One request and its response: bodies, redirects, retries, errors, and where it is."""

@@ -1,0 +1,1 @@
+"""Middlewares of the core, and how blocking ones are served."""

@@ -1,0 +1,1 @@
+"""WebSockets: the handshake, frames both ways, reading ahead, the heartbeat, the end."""

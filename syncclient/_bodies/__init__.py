@@ -1,0 +1,1 @@
+"""Bodies in both directions: those that users send, and those that arrive."""

@@ -1,0 +1,1 @@
+"""The boundary: the loop thread, and the calls that cross to it."""

@@ -1,0 +1,137 @@
+"""Warn once per function when a user's async code blocks the event loop for more than a second.
+
+This needs no thread and adds nothing to a request. Callers that wait for more than a tenth of a
+second wake up regularly anyway (``waiting.py``), and after each slice they call ``LoopWatch.look``.
+One of them posts a question to the loop. If the answer is more than a second late, the stack of
+the loop thread shows which function is running.
+
+Three things must not be mistaken for blocking code:
+
+- The whole process stops: the machine is suspended, a debugger stops all threads, or other code
+  holds the GIL. Then no caller looks either, and the second starts again.
+- A debugger stops only the loop thread.
+- The machine is busy, and the loop thread gets too little time. So the loop must be seen in the
+  same call for half of that second.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable
+from types import CodeType, FrameType
+from typing import Any, Protocol
+
+from .waiting import Sleepers
+
+_LOGGER = logging.getLogger("syncclient")
+
+#: Seconds for which a function may block the loop.
+LIMIT = 1.0
+#: For how many of these seconds the loop must be seen in the same call.
+_SEEN_FOR = 0.5
+#: Seconds between two questions; seconds between two looks after which the second starts again.
+_PAUSE, _GAP = 0.25, 0.5
+#: Seconds without an answer after which the question counts as lost and is asked again.
+_LOST = 30.0
+
+#: The packages that run the loop. A function that they call is the one that blocks it.
+_ENGINE = frozenset(
+    {"syncclient", "aiohttp", "aiohappyeyeballs", "aiosignal", "anyio", "asyncio", "uvloop"}
+)
+#: What each thread is running; some interpreters cannot say.
+_frames: Callable[[], dict[int, FrameType]] = getattr(sys, "_current_frames", dict)
+_STANDARD_LIBRARY = os.path.dirname(os.__file__) + os.sep
+_DEBUGGERS = frozenset({"bdb", "pdb"})
+
+
+class Watched(Protocol):
+    """A life of the loop thread."""
+
+    ident: int
+
+    def post(self, function: Callable[..., object], *args: Any) -> bool:
+        """Schedule ``function`` on the loop and return at once."""
+
+
+class LoopWatch(Sleepers):
+    """The threads that wait for one loop. Each checks after a slice whether the loop is blocked."""
+
+    def __init__(self, run: Watched) -> None:
+        super().__init__()
+        self._run = run
+        #: When the loop was asked; None once it has answered. Waiting threads and the loop thread
+        #: write it without a lock: the last write counts, and at worst a warning is delayed.
+        self._asked: float | None = None
+        #: When the loop last answered, and when a thread last looked.
+        self._answered = self._looked = 0.0
+        #: The call in which the loop was seen after half a second without an answer.
+        self._call: tuple[int, CodeType] | None = None
+        #: The functions that have been warned about. Adding is atomic.
+        self._told: set[CodeType] = set()
+
+    def look(self) -> None:
+        """Ask the loop for an answer, or warn if none has come. Called by a waiting thread."""
+        now = time.monotonic()
+        unseen, self._looked = now - self._looked, now
+        asked = self._asked
+        if asked is None:
+            if now - self._answered >= _PAUSE and self._run.post(self._answer):
+                self._asked = now
+        elif unseen > _GAP:
+            self._asked, self._call = now, None
+        elif now - asked > LIMIT - _SEEN_FOR:
+            self._look_at_stack(now, now - asked)
+
+    def _look_at_stack(self, now: float, late: float) -> None:
+        frame = users_frame(self._run.ident)
+        call = None if frame is None else (id(frame), frame.f_code)
+        if self._call is None or call != self._call:
+            self._call = call
+            self._asked = None if late > _LOST else now - (LIMIT - _SEEN_FOR)
+        elif late > LIMIT and frame is not None and frame.f_code not in self._told:
+            self._told.add(frame.f_code)
+            _LOGGER.warning(
+                "%s has blocked the event loop for more than a second, in %s, line %d. All "
+                "requests wait for it. Async code must not block: await instead, or run blocking "
+                "code in a thread with anyio.to_thread.run_sync() or asyncio.to_thread()",
+                getattr(frame.f_code, "co_qualname", frame.f_code.co_name),
+                frame.f_code.co_filename,
+                frame.f_lineno,
+            )
+
+    def _answer(self) -> None:
+        """Record that the loop is not blocked. Loop thread only."""
+        self._asked = self._call = None
+        self._answered = time.monotonic()
+
+
+def users_frame(ident: int) -> FrameType | None:
+    """Return the frame of the user's function that the engine has called in thread ``ident``.
+
+    None if no such function is running, or if a debugger is involved.
+    """
+    if _is_debugged():
+        return None
+    found = None
+    frame = _frames().get(ident)
+    while frame is not None:
+        root = frame.f_globals.get("__name__", "").partition(".")[0]
+        if root in _ENGINE:
+            return found
+        if frame.f_trace is not None or root in _DEBUGGERS:
+            return None
+        if not frame.f_code.co_filename.startswith((_STANDARD_LIBRARY, "<frozen ")) or (
+            "site-packages" in frame.f_code.co_filename
+        ):
+            found = frame
+        frame = frame.f_back
+    return None
+
+
+def _is_debugged() -> bool:
+    """Return whether a debugger watches all threads, as it can since Python 3.12."""
+    monitoring = getattr(sys, "monitoring", None)
+    return monitoring is not None and monitoring.get_tool(monitoring.DEBUGGER_ID) is not None

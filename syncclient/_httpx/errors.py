@@ -1,0 +1,77 @@
+"""Our errors as those of httpx, class by class: what SDKs decide by whether to try again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import (
+    ClientConnectionError,
+    ClientConnectorError,
+    ClientError,
+    ClientHttpProxyError,
+    ClientOSError,
+    ClientPayloadError,
+    ClientProxyConnectionError,
+    ConnectionTimeoutError,
+    InvalidURL,
+    NonHttpUrlClientError,
+    ServerDisconnectedError,
+    ServerFingerprintMismatch,
+    ServerTimeoutError,
+)
+
+from .._async.exchange.progress import Phase
+from .._deadline import DeadlineError
+from .._exceptions import BlockingCallError, PoolTimeoutError, WriteTimeoutError
+
+if TYPE_CHECKING:
+    from .library import Library
+
+#: The first that fits counts.
+_TABLE: tuple[tuple[type[Exception], str], ...] = (
+    (PoolTimeoutError, "PoolTimeout"),
+    (ConnectionTimeoutError, "ConnectTimeout"),
+    (WriteTimeoutError, "WriteTimeout"),
+    (ServerTimeoutError, "ReadTimeout"),
+    (ClientHttpProxyError, "ProxyError"),
+    (ServerFingerprintMismatch, "ConnectError"),
+    (ClientConnectorError, "ConnectError"),
+    (ServerDisconnectedError, "RemoteProtocolError"),
+    (ClientOSError, "ReadError"),
+    (NonHttpUrlClientError, "UnsupportedProtocol"),
+    (InvalidURL, "LocalProtocolError"),
+    (ClientConnectionError, "ReadError"),
+    (ClientPayloadError, "RemoteProtocolError"),
+    # A head that is no HTTP.
+    (ClientError, "RemoteProtocolError"),
+)
+
+#: What is not the library's to tell: the end of a ``syncclient.timeout()`` block, and a mistake.
+_OURS = (DeadlineError, BlockingCallError)
+
+
+def translated(error: ClientError, library: Library, request: Any, *, reading: bool) -> Exception:
+    """Return ``error`` as the library's own class has it, with ``request`` attached.
+
+    Raise it from ``error``.
+
+    Args:
+        reading: whether the head of the response had come.
+    """
+    if isinstance(error, _OURS):
+        return error
+    name = next(name for kind, name in _TABLE if isinstance(error, kind))
+    if isinstance(error, ClientProxyConnectionError):
+        # Without a number it is what a SOCKS proxy answered.
+        name = "ProxyError" if error.os_error.errno is None else "ConnectError"
+    elif isinstance(error, RuntimeError):  # the session was closed, or the loop thread has ended
+        name = "ReadError"
+    elif isinstance(error, ClientPayloadError):
+        if not reading:
+            name = "LocalProtocolError"  # the request's body is not as long as it says
+        elif isinstance(error.__cause__, OSError) and error.__cause__.errno is not None:
+            name = "ReadError"
+    elif name == "ReadError" and Phase.SEND.value in str(error):
+        name = "WriteError"
+    kind: type[Exception] = getattr(library.module, name)
+    return kind(str(error), request=request)  # type: ignore[call-arg]  # all of these take it

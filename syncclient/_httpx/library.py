@@ -1,0 +1,51 @@
+"""One of the two libraries, as the shared code sees it: its module, and what belongs to it."""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+from typing import Any
+
+_NAMES = ("httpx", "httpx2")
+
+
+def installed(name: str) -> ModuleType:
+    """Return the module ``name``, or raise ImportError that says what to install."""
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as exc:
+        if exc.name != name:
+            raise  # what it needs itself is missing
+        raise ImportError(
+            f"syncclient.{name} needs {name}: pip install {name}", name=name
+        ) from None
+
+
+class Library:
+    """httpx or httpx2.
+
+    Args:
+        module: the library.
+    """
+
+    def __init__(self, module: ModuleType) -> None:
+        # Under import hooks such as httpx2's alias_httpx() both names are one module.
+        self.name: str = module.__name__
+        self.module: Any = module
+
+    def check(self, what: str, value: object, *kinds: str) -> None:
+        """Raise TypeError where ``value`` is none of the library's classes ``kinds``.
+
+        An object of the other library is what people give by mistake: the two look alike.
+        """
+        if isinstance(value, tuple(getattr(self.module, kind) for kind in kinds)):
+            return
+        package = type(value).__module__.partition(".")[0]
+        if package in _NAMES and package != self.name:
+            raise TypeError(
+                f"{what} is {package}'s {type(value).__name__}, and this is the door for "
+                f"{self.name}: use syncclient.{package}, or {self.name}.{type(value).__name__}"
+            )
+        raise TypeError(
+            f"{what} must be {self.name}.{' or '.join(kinds)}, not {type(value).__name__}"
+        )

@@ -1,0 +1,102 @@
+"""Failures are raised, and nothing is printed: not by the event loop, nor by the engine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import trustme
+
+from tests.children import RunChild
+
+SCRIPT = Path(__file__).with_name("silent.py")
+
+CASES = [
+    "nobody listens",
+    "no such name",
+    "many addresses",
+    "server: hangs up",
+    "server: resets",
+    "server: resets late",
+    "server: says nothing",
+    "server: talks plainly",
+    "server: refuses the handshake",
+    "server: answers",
+    "server: cuts the body",
+    "server: resets behind TLS",
+    "proxy: hangs up",
+    "proxy: resets",
+    "proxy: refuses",
+    "proxy: tunnels to silence",
+    "proxy: tunnels to the end",
+    "proxy: tunnels to noise",
+    "secure proxy: hangs up",
+    "secure proxy: refuses",
+    "secure proxy: tunnels to silence",
+    "secure proxy: tunnels to the end",
+    "secure proxy: tunnels to noise",
+    "SOCKS proxy: hangs up",
+    "SOCKS proxy: wants a password",
+    "SOCKS proxy: refuses",
+    "SOCKS proxy: joins to silence",
+    "SOCKS proxy: joins to the end",
+    "SOCKS proxy: joins to noise",
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("loop", ["default", "asyncio"])
+def test_nothing_is_printed(
+    run_child: RunChild, ca: trustme.CA, tmp_path: Path, loop: str, case: str
+) -> None:
+    """However a connection fails, and whenever its caller gives up, stderr stays empty."""
+    if case.startswith("SOCKS"):
+        pytest.importorskip("python_socks")
+    certificate = tmp_path / "server.pem"
+    ca.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(certificate))
+    child = run_child(SCRIPT, loop, case, str(certificate), timeout=60, forked=True)
+    assert (child.stderr, child.stdout, child.status) == ("", "done\n", 0)
+
+
+PROGRAM = """
+import asyncio
+from syncclient._boundary.loop_setup import ignore_ended_calls
+
+loop = asyncio.new_event_loop()
+ignore_ended_calls(loop)
+
+async def main(error):
+    async def task():
+        raise error
+    if isinstance(error, OSError):
+        asyncio.get_running_loop().create_task(task())
+    else:
+        asyncio.get_running_loop().create_future().set_exception(error)
+    asyncio.get_running_loop().create_future().set_exception(OSError("an echo"))
+    await asyncio.sleep(0)
+
+loop.run_until_complete(main(OSError("of a task")))
+loop.run_until_complete(main(KeyError("of a future")))
+loop.close()
+"""
+
+
+def test_faults_are_printed(run_child: RunChild) -> None:
+    """What is not the end of a connection is reported as ever: an error of a task, or of code."""
+    child = run_child(PROGRAM, flags=())
+    assert "OSError: of a task" in child.stderr
+    assert "KeyError: 'of a future'" in child.stderr
+    assert "an echo" not in child.stderr
+
+
+def test_a_handler_of_the_loop_is_kept(run_child: RunChild) -> None:
+    """The exception handler that a loop was made with gets what is no echo."""
+    program = PROGRAM.replace(
+        "ignore_ended_calls(loop)",
+        "loop.set_exception_handler(lambda _, context: print(context['exception']))\n"
+        "ignore_ended_calls(loop)",
+    )
+    child = run_child(program, flags=())
+    assert child.stdout.splitlines() == ["of a task", "'of a future'"]
+    assert child.stderr == ""
