@@ -47,6 +47,8 @@ class Reading:
 
     at: float
     rss: float  # megabytes
+    #: Megabytes that malloc has handed out, and that its arenas hold as free; None without glibc.
+    malloc: tuple[float, float] | None
     #: Blocks of memory in the interpreter's hands: what leaks in Python, without malloc's noise.
     blocks: int
     descriptors: int
@@ -56,9 +58,15 @@ class Reading:
 
     def __str__(self) -> str:
         return (
-            f"{self.rss:.1f} MB, {self.blocks} blocks, {self.descriptors} descriptors, "
-            f"{self.threads} threads, pending {self.pending or 'nothing'}"
+            f"{self.rss:.1f} MB{self._of_malloc()}, {self.blocks} blocks, "
+            f"{self.descriptors} descriptors, {self.threads} threads, "
+            f"pending {self.pending or 'nothing'}"
         )
+
+    def _of_malloc(self) -> str:
+        if self.malloc is None:
+            return ""
+        return " (malloc: {:.1f} in use, {:.1f} free)".format(*self.malloc)
 
 
 def read(started: float, leases: int) -> Reading:
@@ -78,6 +86,7 @@ def read(started: float, leases: int) -> Reading:
     return Reading(
         time.monotonic() - started,
         _rss(),
+        _malloc(),
         sys.getallocatedblocks(),
         len(descriptors()),
         threading.active_count(),
@@ -98,6 +107,26 @@ def _rss() -> float:
     if hasattr(_LIBC, "malloc_trim"):
         _LIBC.malloc_trim(0)  # what the arenas of hundreds of threads that are gone hold as free
     return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE / 2**20
+
+
+class _Mallinfo(ctypes.Structure):
+    """``struct mallinfo2`` of glibc, of all arenas together."""
+
+    _fields_ = tuple(
+        (name, ctypes.c_size_t)
+        for name in (
+            *("arena", "ordblks", "smblks", "hblks", "hblkhd"),
+            *("usmblks", "fsmblks", "uordblks", "fordblks", "keepcost"),
+        )
+    )
+
+
+def _malloc() -> tuple[float, float] | None:
+    if not hasattr(_LIBC, "mallinfo2"):
+        return None
+    _LIBC.mallinfo2.restype = _Mallinfo
+    info = _LIBC.mallinfo2()
+    return (info.uordblks + info.hblkhd) / 2**20, info.fordblks / 2**20
 
 
 def _pending(leases: int) -> dict[str, int]:

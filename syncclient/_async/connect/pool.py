@@ -8,6 +8,7 @@ Everything live here belongs to the event loop. ``tcp.py`` and ``local.py`` hold
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import weakref
 from collections import Counter
 from collections.abc import Mapping
@@ -370,11 +371,24 @@ class Pool(ConnectorSteps):
         if exchange is None or not limits_pool(exchange.timeout):
             protocol = await self._open_connection(req, traces, timeout)
         else:
-            async with time_limit(exchange.timeout.connect):
-                protocol = await self._open_connection(req, traces, timeout)
+            protocol = await self._open_in_time(exchange.timeout.connect, req, traces, timeout)
         if exchange is not None:
             exchange.opened = protocol, weakref.ref(req)
         enter(Phase.HEAD)
+        return protocol
+
+    async def _open_in_time(
+        self,
+        limit: float | None,
+        req: ClientRequest,
+        traces: list[Trace],
+        timeout: aiohttp.ClientTimeout,
+    ) -> ResponseHandler:
+        with contextlib.ExitStack() as too_late:
+            async with time_limit(limit):
+                protocol = await self._open_connection(req, traces, timeout)
+                too_late.callback(protocol.abort)
+            too_late.pop_all()
         return protocol
 
     async def _open_connection(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any, cast
@@ -155,10 +156,17 @@ def time_to_connect(
 
 @contextlib.asynccontextmanager
 async def time_limit(seconds: float | None) -> AsyncIterator[None]:
-    """Raise asyncio.TimeoutError in the body after ``seconds``; None and 0 set no limit."""
+    """Raise asyncio.TimeoutError in the body after ``seconds``; None and 0 set no limit.
+
+    Also at its end, if it took longer: a body may end in the turn of the loop in which its timer
+    is due, and timers of uvloop are only exact to the millisecond.
+    """
+    started = time.monotonic()
     try:
         with anyio.fail_after(seconds or None):
             yield
+        if seconds and time.monotonic() - started >= seconds:
+            raise TimeoutError
     except TimeoutError:
         raise asyncio.TimeoutError from None  # another class before Python 3.11
 

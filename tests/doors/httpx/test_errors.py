@@ -107,6 +107,22 @@ def test_connect_timeout(door: Door) -> None:
             sock.close()
 
 
+def test_a_connect_timeout_that_passed_counts_though_the_connection_is_there(
+    door: Door, raw_server: StartRawServer
+) -> None:
+    """It does not depend on whether the loop looks at its timers before the socket."""
+
+    def answer(conn: RawConnection) -> None:
+        conn.read_request()
+        conn.send(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+    wire = raw_server(answer)
+    for _ in range(20):
+        with door.ours.Client(timeout=door.library.Timeout(None, connect=1e-6)) as client:
+            with pytest.raises(door.library.ConnectTimeout):
+                client.get(wire.url)
+
+
 def test_pool_timeout(door: Door, raw_server: StartRawServer) -> None:
     """A request that waits for a free connection in vain is a PoolTimeout, by its own limit."""
     wire = raw_server(stalled_body)
