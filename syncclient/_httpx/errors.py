@@ -46,6 +46,9 @@ _TABLE: tuple[tuple[type[Exception], str], ...] = (
     (ClientError, "RemoteProtocolError"),
 )
 
+#: aiohttp's words for a body that ends before its length or its last chunk.
+_CUT_SHORT = "Not enough data to satisfy"
+
 #: What is not the library's to tell: the end of a ``syncclient.timeout()`` block, and a mistake.
 _OURS = (DeadlineError, BlockingCallError)
 
@@ -73,5 +76,9 @@ def translated(error: ClientError, library: Library, request: Any, *, reading: b
             name = "ReadError"
     elif name == "ReadError" and Phase.SEND.value in str(error):
         name = "WriteError"
+    text = str(error)
+    if reading and _CUT_SHORT in text:
+        # The words of httpcore's that programs look for.
+        text = f"peer closed connection without sending complete message body: {text}"
     kind: type[Exception] = getattr(library.module, name)
-    return kind(str(error), request=request)  # type: ignore[call-arg]  # all of these take it
+    return kind(text, request=request)  # type: ignore[call-arg]  # all of these take it

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_VISIBLE = re.compile(rb"[\x21-\x7e]+")
 
 #: A limit of 0 is over at once there, and means none here.
 _AT_ONCE = 1e-6
@@ -57,6 +58,8 @@ def prepare(
             "the extension 'trace' tells of steps that are not taken here: give the transport a "
             "session=syncclient.Session(trace_configs=[...])"
         )
+    if not _TOKEN.fullmatch(request.method.encode()):
+        raise _refuse(library, request, f"Illegal method characters in {request.method!r}")
     raw_path = url.raw_path
     try:
         target, exact_target = _target(scheme, url.netloc, raw_path)
@@ -66,11 +69,15 @@ def prepare(
     if way.proxy_headers and scheme == "http":
         said = {name.lower() for name, _ in fields}
         fields = [pair for pair in way.proxy_headers if pair[0].lower() not in said] + fields
+    if fields and fields[0][0].lower() != b"host":
+        fields = sorted(fields, key=_is_not_host)  # it goes first, as h11 has it
     headers, is_text = _headers(library, request, fields)
     options = dict(way.options)
     body = _framed_body(library, request, headers, options, asynchronous)
     octets = None
     own_target = extensions.get("target")
+    if own_target is not None and not _VISIBLE.fullmatch(own_target):
+        raise _refuse(library, request, f"Illegal target characters in {own_target!r}")
     if not (is_text and exact_target) or own_target is not None:
         line = own_target if own_target is not None else raw_path
         if way.is_forwarded and scheme == "http":
@@ -100,7 +107,11 @@ def _timeout(
     write: float | None = None,
     pool: float | None = None,
 ) -> ClientTimeout:
-    limits = [_AT_ONCE if limit == 0 else limit for limit in (connect, read, write, pool)]
+    given = {"connect": connect, "read": read, "write": write, "pool": pool}
+    for name, limit in given.items():
+        if limit is not None and not isinstance(limit, (int, float)):
+            raise TypeError(f"timeout: {name} must be seconds or None, not {limit!r}")
+    limits = [_AT_ONCE if limit == 0 else limit for limit in given.values()]
     return ClientTimeout(
         connect=limits[0], sock_read=limits[1], sock_write=limits[2], pool=limits[3]
     )
@@ -114,6 +125,10 @@ def _target(scheme: str, netloc: bytes, raw_path: bytes) -> tuple[URL, bool]:
     if url.explicit_port is not None and not 0 <= url.explicit_port <= 65535:
         raise ValueError("Port out of range 0-65535")
     return url, url.raw_path_qs == path + question + query
+
+
+def _is_not_host(field: tuple[bytes, bytes]) -> bool:
+    return field[0].lower() != b"host"
 
 
 def _refuse_scheme(library: Library, request: Any, scheme: str) -> None:

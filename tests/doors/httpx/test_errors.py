@@ -75,6 +75,25 @@ def test_what_a_server_does(
     assert isinstance(caught.value.__cause__, syncclient.ClientError)
 
 
+@pytest.mark.parametrize("script", [cut_short, cut_chunks])
+def test_the_words_for_a_body_cut_short(
+    door: Door, raw_server: StartRawServer, script: Script
+) -> None:
+    """They begin as the library's own: programs on SDKs look for them to try again."""
+    words = "peer closed connection without sending complete message body"
+    wire = raw_server(script)
+    for client in (door.library.Client(), door.ours.Client()):
+        with client, pytest.raises(door.library.RemoteProtocolError, match=f"^{words}"):
+            client.get(wire.url)
+
+
+def test_a_timeout_that_is_none(door: Door) -> None:
+    """A timeout that is neither a number nor None is named."""
+    with door.ours.Client(timeout="soon") as client:
+        with pytest.raises(TypeError, match="timeout: connect must be seconds or None, not 'soon'"):
+            client.get("http://127.0.0.1:1/")
+
+
 def test_a_refused_connection(door: Door) -> None:
     """A connection that is refused is a ConnectError, never a timeout."""
     with door.ours.Client() as client, pytest.raises(door.library.ConnectError) as caught:

@@ -72,6 +72,44 @@ def test_the_extension_target(door: Door, raw_server: StartRawServer) -> None:
     assert sent(wire).startswith(b"OPTIONS * HTTP/1.1\r\n")
 
 
+@pytest.mark.parametrize(
+    "method", ["GET / HTTP/1.1\r\nX: y\r\n\r\nGET", "GE T", "G\0T", "", "P\u00dc"]
+)
+def test_a_method_that_is_no_token_is_refused(
+    door: Door, raw_server: StartRawServer, method: str
+) -> None:
+    """A method can neither end the request line nor begin another request; nothing is sent."""
+    wire = raw_server(answer)
+    with door.ours.Client() as client:
+        client.get(wire.url)  # the connection is kept: then the lean exchange writes the head
+        with pytest.raises(door.library.LocalProtocolError, match="method"):
+            client.request(method, wire.url)
+    assert len(wire.requests) == 1
+
+
+@pytest.mark.parametrize("target", [b"/ HTTP/1.1\r\nX: y\r\n\r\nGET /", b"", b"/a b"])
+def test_a_target_that_is_none_is_refused(
+    door: Door, raw_server: StartRawServer, target: bytes
+) -> None:
+    """The extension `target` cannot end the request line."""
+    wire = raw_server(answer)
+    with door.ours.Client() as client:
+        client.get(wire.url)
+        with pytest.raises(door.library.LocalProtocolError, match="target"):
+            client.get(wire.url, extensions={"target": target})
+    assert len(wire.requests) == 1
+
+
+def test_the_host_goes_first(door: Door, raw_server: StartRawServer) -> None:
+    """As the library's own transports have it, wherever the request has its Host."""
+    wire = raw_server(answer)
+    with door.ours.Client() as ours, door.library.Client() as theirs:
+        for client in (theirs, ours, ours):
+            client.get(wire.url, headers=[("X-First", "1"), ("host", "other.test")])
+    assert sent(wire).splitlines()[1] == b"host: other.test"
+    assert len({request.head for request in wire.requests}) == 1
+
+
 def test_a_body_comes_undecoded(door: Door, raw_server: StartRawServer) -> None:
     """iter_raw() gives the bytes of the wire; decoding is the library's."""
     coded = gzip.compress(b"hello" * 100)
