@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING, TypeVar
 from .._boundary.unclosed import forgive
 from .._client.response import Response
 from ._errors import body_error
+from ._socket import BodySocket
 
 if TYPE_CHECKING:
     from urllib3.connectionpool import HTTPConnectionPool
+
+    from .._async.exchange.exchange import Exchange
+    from .._boundary.lease import Remote
 
 T = TypeVar("T")
 
@@ -32,6 +36,8 @@ class Body:
         self._piece = b""
         self._piece_at = 0
         self._last = False
+        #: Whether the body came in HTTP chunks.
+        self.chunked = False
 
     def read(self, amt: int | None = None) -> bytes:
         """Return the rest, or ``amt`` bytes: fewer at the end only, as http.client has it."""
@@ -59,6 +65,19 @@ class Body:
     def fp(self) -> Body | None:
         """What the framing of chunks is read from; None once the end has been read."""
         return None if self._closed else self
+
+    @property
+    def raw(self) -> BodySocket:
+        """What stands in for the socket."""
+        return BodySocket(self.close, self._remote())
+
+    def _remote(self) -> Remote[Exchange] | None:
+        return None
+
+    @property
+    def chunk_left(self) -> int:
+        """How many bytes are read without waiting: docker's SDK takes an event by that."""
+        raise NotImplementedError
 
     def readline(self, limit: int = -1) -> bytes:
         """Return the line that begins the next chunk; at the end those that end the body."""
@@ -108,6 +127,11 @@ class WholeBody(Body):
         data = self._data
         self.close()
         return data
+
+    @property
+    def chunk_left(self) -> int:
+        """How many bytes there are left."""
+        return len(self._data) - self._at
 
     def read(self, amt: int | None = None) -> bytes:
         """Return the rest, or ``amt`` bytes."""
@@ -163,6 +187,14 @@ class OpenBody(Body):
         self._closed = True
         return data
 
+    def _remote(self) -> Remote[Exchange] | None:
+        return self._response.content._remote
+
+    @property
+    def chunk_left(self) -> int:
+        """How many bytes are read without waiting."""
+        return len(self._response.content._buffer)
+
     def read(self, amt: int | None = None) -> bytes:
         """Return the rest, or ``amt`` bytes: fewer at the end only, as http.client has it."""
         if self._closed:
@@ -216,6 +248,7 @@ class OpenBody(Body):
             raised = body_error(exc, self._response, self._pool_of)
             if raised is exc:
                 raise
+            self.close()  # as urllib3 does: after an error the body is at its end
             raise raised from exc
 
     def close(self) -> None:

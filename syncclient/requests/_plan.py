@@ -53,6 +53,8 @@ def planned(request: requests.PreparedRequest) -> Plan | str:
     target = target_of(url) if isinstance(url, str) else None
     if target is None:
         return "its URL is one that the engine refuses"
+    if request.hooks and _looks_below(request.hooks.get("response")):
+        return "its authentication is of urllib3's connection"
     fields = _fields(pairs_of(request.headers))
     if isinstance(fields, str):
         return fields
@@ -122,6 +124,25 @@ _LEFT_TO_URLLIB3 = frozenset({"authorization", "upgrade"})
 
 #: Schemes that authorise a connection, which must not be another caller's afterwards.
 _BOUND = ("ntlm", "negotiate")
+
+
+#: Packages whose hooks authorise a connection, and look for the server's certificate in its socket.
+_BELOW = frozenset(
+    {
+        "requests_credssp",
+        "requests_gssapi",
+        "requests_kerberos",
+        "requests_negotiate_sspi",
+        "requests_ntlm",
+    }
+)
+
+
+def _looks_below(hooks: Any) -> bool:
+    if not hooks:
+        return False
+    names = (getattr(hook, "__module__", None) for hook in ([hooks] if callable(hooks) else hooks))
+    return not _BELOW.isdisjoint(str(name).partition(".")[0] for name in names)
 
 
 def _misframed(fields: CIMultiDict[str], body: Any) -> str | None:

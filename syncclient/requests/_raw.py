@@ -61,6 +61,7 @@ class RawResponse(HTTPResponse):
             request_url=target,
             **options,
         )
+        body.chunked = self.chunked
 
     def reads(self, body: Body) -> bool:
         """Return whether ``body`` is read from here, with nothing in between."""

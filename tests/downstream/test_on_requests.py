@@ -248,6 +248,39 @@ def test_docker(installed: None, tmp_path: Path) -> None:
     assert events == [{"number": number} for number in range(3)]
 
 
+def test_docker_over_tcp(installed: None, raw_server: StartRawServer) -> None:
+    """docker's client over TCP sends through our adapter, and finds what it looks for below raw."""
+    docker = pytest.importorskip("docker")
+
+    def daemon(conn: RawConnection) -> None:
+        while True:
+            target = conn.read_request().target
+            conn.send_head(headers=[("Transfer-Encoding", "chunked")])
+            if "/logs" in target:
+                conn.send_chunk(b"\1\0\0\0\0\0\0\3abc")
+                conn.send_chunk(b"\2\0\0\0\0\0\0\2de")
+            elif "/events" in target:
+                conn.send_chunk(b'{"number": 1}\n{"num')
+                conn.send_chunk(b'ber": 2}\n')
+            elif "/export" in target:
+                conn.send_chunk(b"some tar")
+            else:
+                conn.send_chunk(b'{"Id": "abc", "Config": {"Tty": false}}')
+            conn.send_chunk(b"")
+
+    client = docker.DockerClient(
+        base_url=raw_server(daemon).url.replace("http", "tcp"), version="1.44"
+    )
+    try:
+        events = client.events(decode=True)
+        assert list(events) == [{"number": 1}, {"number": 2}]
+        assert type(events._response) is not requests.Response
+        assert list(client.api.logs("abc", stream=True, follow=True)) == [b"abc", b"de"]
+        assert b"".join(client.api.export("abc")) == b"some tar"
+    finally:
+        client.close()
+
+
 class _on_a_socket:  # noqa: N801  # used as a function
     """A script at a Unix socket."""
 

@@ -3,12 +3,15 @@
 import gzip
 import io
 import shutil
+import socket
+import threading
 from typing import Any
 
 import pytest
 import requests
 import urllib3
 
+from tests.bounds import BOUND
 from tests.doors.requests.sides import Side, fault_of
 from tests.servers.process import AppServer
 from tests.servers.raw import RawConnection, StartRawServer
@@ -246,3 +249,91 @@ def test_cookies_of_the_response(http: requests.Session, raw_server: StartRawSer
     assert response.headers["set-cookie"] == "a=1; Path=/, b=2"
     assert http.get(server.url).raw._original_response is None
     assert server.requests[1].header("Cookie") == "a=1; b=2"
+
+
+def _events(conn: RawConnection) -> None:
+    conn.read_request()
+    conn.send_head(headers=[("Transfer-Encoding", "chunked")])
+    for event in (b'{"a": 1}', b'{"b": 2}'):
+        conn.send_chunk(event)
+    conn.stall()
+    conn.send_chunk(b'{"c": 3}')
+    conn.send_chunk(b"")
+
+
+def test_the_body_below_raw(http: requests.Session, raw_server: StartRawServer) -> None:
+    """A body says that it has chunks, and what can be read at once, as http.client's does.
+
+    So docker's SDK takes events: a byte, and then what is left.
+    """
+    wire = raw_server(_events)
+    raw: Any = http.get(wire.url, stream=True).raw
+    assert raw._fp.chunked
+    conn = wire.wait_until_stalled()
+    taken = b""
+    while len(taken) < 16:
+        taken += raw.read(1)
+        taken += raw.read(raw._fp.chunk_left)
+    assert taken == b'{"a": 1}{"b": 2}'
+    conn.proceed()
+    assert raw.read(1) + raw.read(raw._fp.chunk_left or 0) + raw.read() == b'{"c": 3}'
+    whole: Any = http.get(raw_server(_in_chunks_at_once).url).raw
+    assert whole._fp.chunked
+
+
+def _in_chunks_at_once(conn: RawConnection) -> None:
+    conn.read_request()
+    conn.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n")
+
+
+def test_the_timeout_of_a_stream_may_be_changed(
+    http: requests.Session, raw_server: StartRawServer
+) -> None:
+    """`settimeout` of the socket below holds for what comes: docker's SDK lifts it for logs."""
+
+    def silent(conn: RawConnection) -> None:
+        conn.read_request()
+        conn.send_head(headers=[("Transfer-Encoding", "chunked")])
+        conn.send_chunk(b"first")
+        conn.stall()
+        conn.send_chunk(b"second")
+        conn.send_chunk(b"")
+
+    wire = raw_server(silent)
+    raw: Any = http.get(wire.url, stream=True, timeout=30).raw
+    assert raw.read(5) == b"first"
+    raw._fp.fp.raw._sock.settimeout(0.05)
+    fault = fault_of(raw.read)
+    assert isinstance(fault, urllib3.exceptions.ReadTimeoutError)
+
+
+def test_a_stream_ends_when_its_socket_is_shut_down(
+    http: requests.Session, raw_server: StartRawServer
+) -> None:
+    """Another thread ends a stream that is read by the socket below it, as docker's SDK does."""
+    wire = raw_server(_events)
+    raw: Any = http.get(wire.url, stream=True).raw
+    raw.read(16)
+    faults: list[BaseException] = []
+    reader = threading.Thread(target=lambda: faults.append(fault_of(lambda: raw.read(1))))
+    reader.start()
+    wire.wait_until_stalled()
+    raw._fp.fp.raw._sock.shutdown(socket.SHUT_RDWR)
+    reader.join(BOUND)
+    assert isinstance(faults[0], urllib3.exceptions.ProtocolError)
+
+
+def test_after_an_error_a_body_is_at_its_end(side: Side, raw_server: StartRawServer) -> None:
+    """A body that was cut off is closed once that has been told, as by urllib3."""
+
+    def cut(conn: RawConnection) -> None:
+        conn.read_request()
+        conn.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\nhello")
+
+    with side.session() as session:
+        raw: Any = session.get(raw_server(cut).url, stream=True).raw
+        assert isinstance(fault_of(raw.read), urllib3.exceptions.ProtocolError)
+        assert (raw.closed, raw.read()) == (True, b"")
+        raw = session.get(raw_server(cut).url, stream=True).raw
+        raw.drain_conn()
+        assert (raw.closed, raw.read()) == (True, b"")

@@ -98,6 +98,22 @@ def test_patches_are_seen(target: Any, name: str, http: requests.Session, app: A
     assert _by_engine(http.get(f"{app.url}/json"))
 
 
+def test_hooks_that_look_into_the_connection(http: requests.Session, app: AppServer) -> None:
+    """Authentication of the connection, such as requests-ntlm's, has urllib3's from the start."""
+
+    def authorise(response: requests.Response, **options: Any) -> None:
+        raw: Any = response.raw
+        found.append(raw._fp.fp.raw._sock)
+
+    found: list[Any] = []
+    authorise.__module__ = "requests_ntlm.requests_ntlm"
+    hooks = {"response": authorise}
+    response = http.get(f"{app.url}/bytes/100000", hooks=hooks, stream=True)
+    assert isinstance(found[0], socket.socket)
+    assert not _by_engine(response)
+    response.close()
+
+
 def test_headers_may_be_added(app: AppServer) -> None:
     """`add_headers` of a subclass is called, with the arguments of send, on the engine's way."""
 
