@@ -16,7 +16,9 @@ Three things must not be mistaken for blocking code:
 
 from __future__ import annotations
 
+import gc
 import logging
+import operator
 import os
 import sys
 import time
@@ -41,8 +43,10 @@ _LOST = 30.0
 _ENGINE = frozenset(
     {"syncclient", "aiohttp", "aiohappyeyeballs", "aiosignal", "anyio", "asyncio", "uvloop"}
 )
-#: What each thread is running; some interpreters cannot say.
-_frames: Callable[[], dict[int, FrameType]] = getattr(sys, "_current_frames", dict)
+#: What each thread is running; some interpreters cannot say. Called by ``_frames``.
+_current_frames: Callable[[], dict[int, FrameType]] = getattr(sys, "_current_frames", dict)
+#: Calls what it is given, without bytecode.
+_call = operator.methodcaller("__call__")
 _STANDARD_LIBRARY = os.path.dirname(os.__file__) + os.sep
 _DEBUGGERS = frozenset({"bdb", "pdb"})
 
@@ -129,6 +133,26 @@ def users_frame(ident: int) -> FrameType | None:
             found = frame
         frame = frame.f_back
     return None
+
+
+def _frames() -> dict[int, FrameType]:
+    """Return what each thread is running, without a garbage collection in the middle.
+
+    Up to Python 3.11, ``sys._current_frames`` allocates while it holds a lock of the interpreter.
+    If that starts a collection, and a finaliser releases the GIL, then the next thread that wants
+    the lock waits for it with the GIL in its hands, and the process stands still.
+    """
+    if sys.version_info >= (3, 12) or not gc.isenabled():
+        return _current_frames()
+    # All three are called from C, so no other thread and no signal handler runs in between: the
+    # collector is never left disabled, and no other thread finds it disabled.
+    frames: dict[int, FrameType]
+    try:
+        _, frames, _ = map(_call, (gc.disable, _current_frames, gc.enable))
+    except BaseException:
+        gc.enable()  # an audit hook raised an error
+        raise
+    return frames
 
 
 def _is_debugged() -> bool:

@@ -13,6 +13,7 @@ from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
 from syncclient import Session
 from syncclient._boundary import loop_watch
 from syncclient._boundary.loop_watch import LoopWatch, users_frame
+from tests.children import RunChild
 from tests.servers.process import AppServer
 
 #: Seconds for the warning to come: pauses of a busy machine make it begin anew.
@@ -236,3 +237,30 @@ def test_calls_that_follow_each_other_are_told_apart(
             loop.ident = (one, other)[number % 2]
             clock.looks(3)
         assert warned.texts == []
+
+
+LOOKING_AMONG_COLLECTIONS = """
+import _thread, gc, threading
+from syncclient._boundary.loop_watch import users_frame
+
+gate = threading.Event()
+threads = [threading.Thread(target=gate.wait) for _ in range(50)]
+for thread in threads: thread.start()
+# As a finaliser may. It takes the lock that sys._current_frames() holds.
+gc.callbacks.append(lambda phase, info: _thread.start_new_thread(int, ()))
+gc.set_threshold(1, 1, 1)
+for _ in range(50): users_frame(threading.get_ident())
+gc.set_threshold(700, 10, 10)
+gate.set()
+for thread in threads: thread.join()
+print(gc.isenabled())
+gc.disable()
+users_frame(threading.get_ident())
+print(gc.isenabled())
+"""
+
+
+def test_a_garbage_collection_does_not_stop_the_process(run_child: RunChild) -> None:
+    """A thread looks at the loop's stack, and a collection begins. On Python 3.11, where it would
+    begin in the middle, the process would hang. The collector stays as the user has set it."""
+    assert run_child(LOOKING_AMONG_COLLECTIONS).stdout.split() == ["True", "False"]
