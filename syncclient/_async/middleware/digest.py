@@ -21,6 +21,7 @@ from aiohttp.payload import Payload
 
 from ..._urls import follow_location, origin_of, paths_of, url_or_fault
 from ..cookies.sent import take_cookies
+from ..exchange.framing import fault_of
 from ..exchange.retry import can_be_sent_again
 
 if TYPE_CHECKING:
@@ -51,7 +52,6 @@ _STRENGTH = {name: strength for strength, name in enumerate(_HASHES)}
 _SPELLINGS = {"SHA1": "SHA", "SHA-1": "SHA", "SHA256": "SHA-256", "SHA512": "SHA-512"}
 _SESSION = "-SESS"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 class DigestAuthMiddleware(aiohttp.DigestAuthMiddleware):
@@ -139,7 +139,8 @@ class DigestAuthMiddleware(aiohttp.DigestAuthMiddleware):
         if said is None or self._known is None:
             return
         for _, fields in parse_challenges((f"Digest {said}",)):
-            if (nonce := fields.get("nextnonce")) and not _SURROGATE.search(nonce):
+            nonce = fields.get("nextnonce")
+            if nonce and fault_of(hdrs.AUTHORIZATION, nonce) is None:
                 self._known.renew(nonce)
 
 
@@ -166,8 +167,8 @@ class Challenge:
             return None
         if "realm" not in fields or not fields.get("nonce"):
             return None
-        if _SURROGATE.search("".join(fields.values())):
-            return None  # the answer repeats it, and it is not text
+        if fault_of(hdrs.AUTHORIZATION, "".join(fields.values())) is not None:
+            return None  # the answer repeats it, and it cannot stand in a request
         qop = ""
         if "qop" in fields:
             offered = {each.strip().lower() for each in fields["qop"].split(",")}

@@ -263,6 +263,22 @@ def test_a_jar_is_not_set_back(raw_server: StartRawServer, path: Path) -> None:
 # -- bounds --------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("said", ["a\x01", "\x7f", "caf\xe9", "\x1b[2J"])
+def test_a_validator_that_cannot_be_sent_counts_for_nothing(
+    raw_server: StartRawServer, path: Path, said: str
+) -> None:
+    """The page can be had again, and a validator beside it that can be sent is."""
+    headers = [("ETag", f'"{said}"'), ("Last-Modified", said), ("Cache-Control", "no-cache")]
+    wire = raw_server(Counting(*headers))
+    usable = raw_server(Counting(("ETag", '"1"'), *headers[1:]))
+    with Session(middlewares=[HTTPCache(path)], timeout=8) as session:
+        for server in (wire, usable):
+            assert [session.get(server.url).text() for _ in range(2)] == ["1", "2"]
+    asked = [request.header("If-None-Match") for request in (*wire.requests, *usable.requests)]
+    assert asked == ["", "", "", '"1"']
+    assert not any(request.header("If-Modified-Since") for request in wire.requests)
+
+
 def test_the_size_is_bounded(raw_server: StartRawServer, path: Path) -> None:
     """No more than max_size is stored; what was used last stays."""
     server = Counting(body=b"x" * 10_000)

@@ -165,6 +165,8 @@ def test_all_clients_agree(raw_server: StartRawServer, client: str) -> None:
         'Digest realm="r"',
         'Digest realm="r',
         'Digest realm="\xff", nonce="n"',
+        'Digest realm="r", nonce="n\x01", qop="auth"',
+        'Digest realm="r", nonce="n", opaque="\x7f"',
         "=,=,",
         "",
         "Digest " + "a" * 8000,
@@ -241,6 +243,27 @@ def test_the_next_nonce_is_used(raw_server: StartRawServer) -> None:
     with Session(middlewares=[DigestAuthMiddleware(USER, PASSWORD)], timeout=8) as session:
         for _ in range(2):
             assert session.get(wire.url).text() == "welcome"
+
+
+@pytest.mark.parametrize("nonce", ["n\x01", "\x7f", "\xff"])
+def test_a_next_nonce_that_cannot_be_sent_is_passed_over(
+    raw_server: StartRawServer, nonce: str
+) -> None:
+    """The one before goes on being counted: no error, and no further challenge."""
+
+    def script(conn: RawConnection) -> None:
+        while True:
+            request = conn.read_request()
+            if not request.header("Authorization"):
+                conn.respond(b"who?", status="401 No", headers=[("WWW-Authenticate", MD5)])
+                continue
+            said = fields_of(request.header("Authorization"))
+            info = [("Authentication-Info", f'nextnonce="{nonce}"')]
+            conn.respond(f"{said['nonce']} {said['nc']}".encode(), headers=info)
+
+    wire = raw_server(script)
+    with Session(middlewares=[DigestAuthMiddleware(USER, PASSWORD)], timeout=8) as session:
+        assert [session.get(wire.url).text()[-1] for _ in range(3)] == ["1", "2", "3"]
 
 
 def test_names_are_sent_as_asked_for(raw_server: StartRawServer) -> None:

@@ -16,6 +16,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from ...._urls import origin_of
+from ...exchange.framing import fault_of
 from ...headers.cache_control import LONGEST, CacheControl, parse_age, parse_date
 
 Headers: TypeAlias = "CIMultiDict[str] | CIMultiDictProxy[str]"
@@ -104,12 +105,15 @@ def asked(headers: Headers) -> CacheControl:
 
 
 def conditions(stored: Stored) -> dict[str, str]:
-    """Return the headers that ask whether ``stored`` is still right; none without validators."""
+    """Return the headers that ask whether ``stored`` is still right; none without validators.
+
+    A validator that cannot stand in a request counts for nothing: the response is asked for anew.
+    """
     found = {
         hdrs.IF_NONE_MATCH: stored.headers.get(hdrs.ETAG),
         hdrs.IF_MODIFIED_SINCE: stored.headers.get(hdrs.LAST_MODIFIED),
     }
-    return {name: value for name, value in found.items() if value}
+    return {name: said for name, said in found.items() if said and fault_of(name, said) is None}
 
 
 # -- storing -------------------------------------------------------------------------
