@@ -205,7 +205,7 @@ def _choose(
         engine["middlewares"] = place.adapt(engine["middlewares"])
     body, progress = NO_BODY, None
     if (told := options.get("upload_progress")) is not None and told is not False:
-        progress = reporting(told, target.name or str(target.host), "upload_progress")
+        progress = reporting(told, target.name or str(target.raw_host), "upload_progress")
     data, json = options.get("data"), options.get("json")
     if data is not None or json is not None:
         skipped = settings.skip_auto_headers.union(options.get("skip_auto_headers") or ())

@@ -12,8 +12,10 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from .._bodies.payload import NO_BODY, AsyncSourceOf, Outgoing, outgoing
+from .._hosts import canonical_server_name
 from .._models import ExactHead
 from .._timeout import ClientTimeout
+from .._urls import refine_url
 
 if TYPE_CHECKING:
     from .library import Library
@@ -63,7 +65,7 @@ def prepare(
     raw_path = url.raw_path
     try:
         target, exact_target = _target(scheme, url.netloc, raw_path)
-    except ValueError as exc:  # a port that is none
+    except ValueError as exc:
         raise library.module.ConnectError(str(exc), request=request) from exc
     fields = request.headers.raw
     if way.proxy_headers and scheme == "http":
@@ -90,7 +92,11 @@ def prepare(
             theirs.popall("Transfer-Encoding")
         options["headers"] = theirs
     if (name := extensions.get("sni_hostname")) and scheme == "https":
-        options["server_hostname"] = name.decode("ascii") if isinstance(name, bytes) else name
+        try:
+            text = name.decode("ascii") if isinstance(name, bytes) else name
+            options["server_hostname"] = canonical_server_name(text)
+        except ValueError as exc:
+            raise _refuse(library, request, f"the extension 'sni_hostname': {exc}") from exc
     if scheme == "http":
         options.pop("ssl", None)
     timeout = _timeout(**extensions.get("timeout", _NO_LIMITS))
@@ -119,11 +125,13 @@ def _timeout(
 
 @lru_cache(maxsize=512)
 def _target(scheme: str, netloc: bytes, raw_path: bytes) -> tuple[URL, bool]:
-    """Return the URL as the engine has it, and whether it says the same to the letter."""
+    """Return the URL as the engine has it, and whether it says the same to the letter.
+
+    Raises ValueError for a host or a port that can be none. The Host header stays the library's.
+    """
     path, question, query = raw_path.decode("ascii").partition("?")
-    url = URL(SplitResult(scheme, netloc.decode("ascii"), path, query, ""), encoded=True)
-    if url.explicit_port is not None and not 0 <= url.explicit_port <= 65535:
-        raise ValueError("Port out of range 0-65535")
+    whole = URL(SplitResult(scheme, netloc.decode("ascii"), path, query, ""), encoded=True)
+    url = refine_url(whole)
     return url, url.raw_path_qs == path + question + query
 
 

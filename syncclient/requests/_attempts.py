@@ -161,6 +161,6 @@ def _note(plan: Plan, method: str, head: Head) -> None:
     url = plan.target.url
     log.debug(
         '%s://%s:%s "%s %s HTTP/1.1" %s %s',
-        *(url.scheme, url.host, url.port, method, plan.target.path),
+        *(url.scheme, url.raw_host, url.port, method, plan.target.path),
         *(head.status, head.headers.get("Content-Length")),
     )

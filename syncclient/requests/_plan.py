@@ -14,11 +14,13 @@ from urllib.parse import urlsplit
 
 import requests
 from multidict import CIMultiDict
+from requests.exceptions import InvalidURL
 from urllib3.util import SKIP_HEADER
 from urllib3.util.url import _encode_target
 from yarl import URL
 
 from .._async.exchange.framing import TOKEN, fault_of
+from .._hosts import canonical_host
 from ._headers import pairs_of
 
 #: As urllib3 calls itself where a request says nothing.
@@ -76,6 +78,8 @@ def target_of(url: str) -> Target | None:
             return None
         path = _encode_target(f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}")
         netloc = f"[{host}]" if ":" in host else host
+        if canonical_host(netloc) != netloc:
+            return None
         if port is not None:
             netloc = f"{netloc}:{port}"
         made = URL(f"{scheme}://{netloc}{path}", encoded=True)
@@ -84,6 +88,18 @@ def target_of(url: str) -> Target | None:
     except ValueError:
         return None
     return Target(made, scheme, path)
+
+
+def refuse_host(request: requests.PreparedRequest) -> None:
+    """Raise InvalidURL for a host with an empty label, or with one that is too long.
+
+    urllib3 has errors for it that are none of requests', and only once it connects; ``ssl`` has
+    one after the tunnel of a proxy is open.
+    """
+    try:
+        (urlsplit(str(request.url)).hostname or "").encode("idna")
+    except ValueError:
+        raise InvalidURL("URL has an invalid label.", request=request) from None
 
 
 @lru_cache(maxsize=64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import warnings
 from collections.abc import Mapping
@@ -13,8 +14,9 @@ from . import _needed as _needed  # isort: skip  # what is missing is said first
 import requests
 from requests import adapters as _theirs
 from requests.adapters import BaseAdapter as BaseAdapter
+from requests.exceptions import InvalidProxyURL
 from requests.utils import select_proxy
-from urllib3.exceptions import InsecureRequestWarning
+from urllib3.exceptions import InsecureRequestWarning, LocationValueError
 from urllib3.poolmanager import PoolManager
 from urllib3.util.retry import Retry
 
@@ -28,7 +30,7 @@ from ._attempts import attempts
 from ._body import Body
 from ._engines import Settings, engine_for, settings_of
 from ._own import CHOOSING, overridden, unpatched
-from ._plan import Plan, planned
+from ._plan import Plan, planned, refuse_host
 from ._raw import RawResponse
 from ._response import Response as _Response
 from ._timeouts import limits_for
@@ -108,6 +110,7 @@ class HTTPAdapter(_theirs.HTTPAdapter):
         found = self._found(request, verify, cert, proxies, changed)
         if isinstance(found, str):
             self._refuse(found)
+            refuse_host(request)
             return super().send(request, stream, timeout, verify, cert, proxies)  # type: ignore[arg-type]
         engine, plan, options = found
         if "add_headers" in changed:
@@ -202,7 +205,10 @@ class HTTPAdapter(_theirs.HTTPAdapter):
     def _pool_for(
         self, request: requests.PreparedRequest, verify: Any, proxies: Any, cert: Any
     ) -> HTTPConnectionPool:
-        return self.get_connection_with_tls_context(request, verify, proxies=proxies, cert=cert)  # type: ignore[return-value]
+        with contextlib.suppress(LocationValueError):
+            return self.get_connection_with_tls_context(request, verify, proxies=proxies, cert=cert)  # type: ignore[return-value]
+        # The URL has been parsed before. Not raised from that error: it may quote a password.
+        raise InvalidProxyURL("Please check proxy URL. It is malformed.", request=request)
 
 
 def _raw(
@@ -228,7 +234,7 @@ def _through(proxy: str, options: dict[str, Any]) -> str | None:
 
 def _warn(plan: Plan) -> None:
     warnings.warn(
-        f"Unverified HTTPS request is being made to host {plan.target.url.host!r}. "
+        f"Unverified HTTPS request is being made to host {plan.target.url.raw_host!r}. "
         "Adding certificate verification is strongly advised. See: "
         "https://urllib3.readthedocs.io/en/latest/advanced-usage.html#tls-warnings",
         InsecureRequestWarning,

@@ -118,7 +118,7 @@ def refused_by_proxy(
     )
     proxy = error.request_info.real_url
     answer = f"{error.status} {error.message}".rstrip()
-    twin.what = f"The proxy {address(proxy.host or '', proxy.port)} refused a tunnel: {answer}"
+    twin.what = f"The proxy {address(proxy.raw_host or '', proxy.port)} refused a tunnel: {answer}"
     if error.status == _PROXY_AUTHENTICATION_REQUIRED:
         twin.hint = "Give the credentials in the URL of the proxy, or as proxy_auth=."
     twin.request = progress.request()

@@ -107,6 +107,32 @@ def test_an_unknown_host(door: Door) -> None:
         client.get("http://unknown.invalid/")
 
 
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("host", ["a..b", ".a", "a" * 64 + ".test", "a b", "1.2.3.4.5"])
+def test_a_host_that_can_be_none(
+    door: Door, raw_server: StartRawServer, scheme: str, host: str
+) -> None:
+    """It is a ConnectError, and neither the system nor a proxy is asked for it."""
+    wire = raw_server(drop)
+    for options in ({}, {"proxy": wire.url}):
+        with door.ours.Client(verify=False, **options) as client:
+            with pytest.raises(door.library.ConnectError, match="the host"):
+                client.get(f"{scheme}://{host}/")
+    assert wire.requests == []
+
+
+@pytest.mark.parametrize("name", ["a..b", "a" * 64, "a b", b"\xff", "\ud800"])
+def test_a_server_name_that_can_be_none(
+    door: Door, raw_server: StartRawServer, name: str | bytes
+) -> None:
+    """The extension ``sni_hostname`` with it is a LocalProtocolError; nothing connects."""
+    wire = raw_server(silent)
+    with door.ours.Client(verify=False) as client:
+        with pytest.raises(door.library.LocalProtocolError, match="sni_hostname"):
+            client.get(f"https://127.0.0.1:{wire.port}/", extensions={"sni_hostname": name})
+    assert wire.connections == []
+
+
 def test_connect_timeout(door: Door) -> None:
     """A host that does not answer is a ConnectTimeout."""
     full = socket.create_server(("127.0.0.1", 0), backlog=0)

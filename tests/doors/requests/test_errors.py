@@ -10,6 +10,7 @@ import urllib3
 import syncclient
 from tests.doors.requests.sides import Side, chain_of, fault_of
 from tests.servers.raw import RawConnection, Script, StartRawServer
+from tests.servers.scripts import take_all
 
 
 def _cut_body(conn: RawConnection) -> None:
@@ -115,6 +116,43 @@ def test_the_same_words_where_nothing_connects(url: str, side: Side) -> None:
         assert outer.__cause__ is outer.reason
         assert isinstance(outer.reason, urllib3.exceptions.NewConnectionError)
         assert isinstance(outer.reason.__cause__, OSError)
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("host", ["a..b", ".a", "a" * 64 + ".test"])
+def test_a_host_that_can_be_none(
+    side: Side, raw_server: StartRawServer, scheme: str, host: str
+) -> None:
+    """It is an InvalidURL, and no error of urllib3's or of ``ssl``; no proxy is asked for it."""
+    wire = raw_server(_gone)
+    for proxies in ({}, {scheme: wire.url}):
+        with side.session() as session, pytest.raises(requests.exceptions.InvalidURL):
+            session.get(f"{scheme}://{host}/", proxies=proxies, verify=False)
+    assert wire.requests == []
+
+
+@pytest.mark.parametrize("host", ["127.1", "0177.0.0.1", "0x7f000001", "2130706433"])
+def test_an_address_in_another_form(side: Side, raw_server: StartRawServer, host: str) -> None:
+    """What ``inet_aton`` reads is asked for in the form in which it was written, as by requests."""
+    wire = raw_server(take_all)
+    for each in (Side.THEIRS, side):
+        with each.session() as session:
+            assert session.get(f"http://{host}:{wire.port}/").content == b"0"
+    theirs, ours = wire.requests
+    assert ours.header("Host") == theirs.header("Host") == f"{host}:{wire.port}"
+
+
+@pytest.mark.parametrize("proxy", ["http://u:s3/cr3t@h:1", "u:s3cr3t@h:x", "http://h:99999"])
+def test_a_proxy_that_is_none(side: Side, proxy: str) -> None:
+    """It is an InvalidURL, as in requests; nothing in it quotes a password."""
+    with side.session() as session:
+        error: BaseException | None = fault_of(
+            lambda: session.get("http://h.test/", proxies={"http": proxy})
+        )
+    assert isinstance(error, requests.exceptions.InvalidURL)
+    while error is not None:
+        assert "s3" not in f"{error} {error!r}"
+        error = error.__cause__ or error.__context__
 
 
 def test_connect_timeout(side: Side) -> None:
