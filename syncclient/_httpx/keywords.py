@@ -35,18 +35,19 @@ class Keywords(Generic[L, P]):
         *,
         session: Session | None = None,
     ) -> None:
-        self._way = Way(
-            self._library,
-            session=session,
-            verify=verify,
-            cert=cert,
-            trust_env=trust_env,
-            http1=http1,
-            http2=http2,
-            limits=limits,
-            proxy=proxy,
-            uds=uds,
-            local_address=local_address,
-            retries=retries,
-            socket_options=socket_options,
-        )
+        given: dict[str, Any] = {
+            "verify": verify,
+            "cert": cert,
+            "trust_env": trust_env,
+            "http1": http1,
+            "http2": http2,
+            "limits": limits,
+            "proxy": proxy,
+            "uds": uds,
+            "local_address": local_address,
+            "retries": retries,
+            "socket_options": socket_options,
+        }
+        self._way = Way(self._library, session=session, **given)
+        #: For the library's own transport: see ``Door._stand_in``.
+        self._given = {name: value for name, value in given.items() if value is not None}

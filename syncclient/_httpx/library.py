@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from types import ModuleType
 from typing import Any
 
 _NAMES = ("httpx", "httpx2")
+
+#: Where mocks replace a method: on the library's transport, and on the pool of httpcore below it.
+_MOCKED = {
+    "handle_request": ("HTTPTransport", "ConnectionPool"),
+    "handle_async_request": ("AsyncHTTPTransport", "AsyncConnectionPool"),
+}
 
 
 def installed(name: str) -> ModuleType:
@@ -32,6 +39,19 @@ class Library:
         # Under import hooks such as httpx2's alias_httpx() both names are one module.
         self.name: str = module.__name__
         self.module: Any = module
+        self._core = self.name.replace("httpx", "httpcore")
+
+    def is_mocked(self, method: str) -> bool:
+        """Return whether ``method`` of the library's own transports has been replaced.
+
+        respx, pytest-httpx and vcrpy do that. Told by where its code is from: the names of a
+        function are copied by those that wrap it.
+        """
+        transport, pool = _MOCKED[method]
+        core = sys.modules.get(self._core)  # which the library imports when it is needed
+        return not _is_of(getattr(self.module, transport), method, self.name) or (
+            core is not None and not _is_of(getattr(core, pool), method, self._core)
+        )
 
     def check(self, what: str, value: object, *kinds: str) -> None:
         """Raise TypeError where ``value`` is none of the library's classes ``kinds``.
@@ -49,3 +69,12 @@ class Library:
         raise TypeError(
             f"{what} must be {self.name}.{' or '.join(kinds)}, not {type(value).__name__}"
         )
+
+
+def _is_of(cls: type, method: str, package: str) -> bool:
+    function = getattr(cls, method)
+    home: str = getattr(function, "__globals__", _NOWHERE)["__name__"]
+    return home.partition(".")[0] == package
+
+
+_NOWHERE = {"__name__": ""}

@@ -40,6 +40,16 @@ class Door:
 
     _library: ClassVar[Library]
     _way: Way
+    #: The keywords of the transport.
+    _given: dict[str, Any]
+    #: The library's own transport with these, if it has been needed.
+    _theirs: Any = None
+
+    def _stand_in(self, kind: str) -> Any:
+        """Return the library's own transport, which a mock answers for or lets through."""
+        if self._theirs is None:
+            self._theirs = getattr(self._library.module, kind)(**self._given)
+        return self._theirs
 
     def _check(self, request: Any) -> None:
         if type(request) is not self._library.module.Request:
@@ -91,6 +101,8 @@ class BlockingDoor(Door):
         self._check(request)
         library = self._library
         library.check("request.stream", request.stream, "SyncByteStream")
+        if library.is_mocked("handle_request"):
+            return self._stand_in("HTTPTransport").handle_request(request)
         outbound = prepare(library, self._way, request)
         try:
             if outbound.body.lends:
@@ -123,6 +135,8 @@ class BlockingDoor(Door):
 
         Blocks. On the loop thread, as in a finaliser there, it does not: the session retires.
         """
+        if self._theirs is not None:
+            self._theirs.close()
         try:
             self._way.session.close()
         except BlockingCallError:
@@ -139,6 +153,8 @@ class AwaitedDoor(Door):
         self._check(request)
         library = self._library
         library.check("request.stream", request.stream, "AsyncByteStream")
+        if library.is_mocked("handle_async_request"):
+            return await self._stand_in("AsyncHTTPTransport").handle_async_request(request)
         task = CallerTask()
         outbound = prepare(library, self._way, request, partial(TaskSource, task))
         try:
@@ -164,6 +180,8 @@ class AwaitedDoor(Door):
 
     async def aclose(self) -> None:
         """Close all connections; a response that is being read has an error."""
+        if self._theirs is not None:
+            await self._theirs.aclose()
         await self._way.session.aio.close()
 
 

@@ -1,8 +1,10 @@
 """The openai and anthropic packages on our transports, against a server that speaks their wire."""
 
 import asyncio
+import importlib
 import json
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -301,26 +303,52 @@ def test_anthropic_timeout(way: Any, raw_server: StartRawServer) -> None:
 # -- mocks of others -------------------------------------------------------------------
 
 
-def test_respx_mocks_above_it() -> None:
-    """A respx router given as transport is what the client asks."""
+def test_respx_mocks(raw_server: StartRawServer) -> None:
+    """respx answers for a client of ours, blocking or not, and lets through what it is told to."""
     respx = pytest.importorskip("respx")
-    httpx = pytest.importorskip("httpx")
     ours = pytest.importorskip("syncclient.httpx")
-    router = respx.Router()
-    router.get("http://host.test/").mock(return_value=httpx.Response(204))
-    with ours.Client(transport=httpx.MockTransport(router.handler)) as client:
-        assert client.get("http://host.test/").status_code == 204
-    assert router.calls.call_count == 1
+    real = keep_answering(lambda conn: reply(conn, {"real": True}))
+
+    async def awaited() -> int:
+        async with ours.AsyncClient() as client:
+            status: int = (await client.get("http://host.test/")).status_code
+            return status
+
+    with ours.Client() as client:
+        with respx.mock as router:
+            router.get("http://host.test/").respond(204)
+            router.route(host="127.0.0.1").pass_through()
+            assert client.get("http://host.test/").status_code == 204
+            assert asyncio.run(awaited()) == 204
+            assert router.calls.call_count == 2
+            assert client.get(raw_server(real).url).json() == {"real": True}
+        called = router.calls.call_count
+        assert client.get(raw_server(real).url).json() == {"real": True}
+        assert router.calls.call_count == called
 
 
-def test_pytest_httpx_mocks_libraries_clients_beside_it(
-    request: pytest.FixtureRequest,
-) -> None:
-    """pytest-httpx replaces httpx's own transport; a client of ours is mocked by transport=."""
-    httpx = pytest.importorskip("httpx")
-    ours = pytest.importorskip("syncclient.httpx")
+def test_pytest_httpx_mocks(request: pytest.FixtureRequest) -> None:
+    """pytest-httpx answers for a client of ours."""
     pytest.importorskip("pytest_httpx")
+    httpx = pytest.importorskip("httpx")
+    ours = pytest.importorskip("syncclient.httpx")
     mock = request.getfixturevalue("httpx_mock")
     mock.add_response(url="http://host.test/", status_code=204)
-    with ours.Client(transport=httpx.HTTPTransport()) as client:
+    mock.add_exception(httpx.ReadTimeout("slow"), url="http://slow.test/")
+    with ours.Client() as client:
         assert client.get("http://host.test/").status_code == 204
+        with pytest.raises(httpx.ReadTimeout):
+            client.get("http://slow.test/")
+
+
+@pytest.mark.parametrize("name", ["httpx", "httpx2"])
+def test_vcrpy_records(name: str, raw_server: StartRawServer, tmp_path: Path) -> None:
+    """vcrpy records a request of a client of ours, and plays it back."""
+    vcr = pytest.importorskip("vcr")
+    pytest.importorskip(name)
+    ours = importlib.import_module(f"syncclient.{name}")
+    wire = raw_server(keep_answering(lambda conn: reply(conn, {"recorded": True})))
+    for _ in range(2):
+        with vcr.use_cassette(str(tmp_path / "cassette.yaml")), ours.Client() as client:
+            assert client.get(wire.url).json() == {"recorded": True}
+    assert len(wire.requests) == 1
