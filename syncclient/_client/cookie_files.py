@@ -26,6 +26,7 @@ import aiohttp
 from .._async.cookies.cookie import Cookie
 from .._async.cookies.hosts import canonical_domain, is_loopback
 from .._async.cookies.set_cookie import parse_date
+from .._hosts import canonical_host
 
 _HEADER = (
     "# Netscape HTTP Cookie File\n# Written by syncclient. Holds secrets: keep it private.\n\n"
@@ -37,6 +38,12 @@ _BREAKS = re.compile(r"[\x00-\x1f\x7f]")
 _NEVER = re.compile("[\x00-\x08\x0a-\x1f\x7f;\ud800-\udc7f\udd00-\udfff]")
 #: The end of the year 9999, after which dates cannot be written.
 _LAST_MOMENT = 253_402_300_799.0
+#: Without a word of the file, which may be a secret.
+_UNKNOWN = "it has none of the formats of cookie files"
+#: The first byte of a pickle, and a byte that no text in UTF-8 begins with.
+_PICKLED = b"\x80"
+#: What add-ons, Playwright and Puppeteer, and Selenium call the expiry.
+_EXPIRIES = ("expirationDate", "expires", "expiry")
 #: Attributes that the fields of a cookie already express.
 _NOT_SAVED = frozenset({"domain", "path", "secure", "max-age", "expires"})
 
@@ -51,9 +58,10 @@ def make_private(path: str) -> None:
 
 
 def read_cookies(path: str) -> tuple[list[Cookie], list[str]]:
-    """Return the cookies of a file, and the faults of its malformed lines.
+    """Return the cookies of a file, and the faults of its malformed lines or entries.
 
-    The beginning of the file shows the format.
+    The beginning of the file shows the format. A file without content has no cookies: programs
+    leave it so if they have stored none, or are interrupted.
 
     Raises:
         OSError: It cannot be read.
@@ -61,12 +69,19 @@ def read_cookies(path: str) -> tuple[list[Cookie], list[str]]:
     """
     with open(path, "rb") as file:
         data = file.read().removeprefix(b"\xef\xbb\xbf")
-    beginning = data.lstrip()
-    if beginning[:1] in (b"{", b"["):
-        return _from_json(json.loads(data)), []
-    if beginning[:1] == b"#" or beginning.split(b"\n", 1)[0].count(b"\t") >= 5:
-        return _from_netscape(data.decode("utf-8", "surrogateescape"))
-    return _from_pickle(path), []
+    if data[:1] == _PICKLED:
+        return _from_pickle(path), []
+    beginning = data.lstrip()[:1]
+    if beginning in (b"{", b"["):
+        parsed = json.loads(data)
+        exported = parsed.get("cookies") if isinstance(parsed, dict) else parsed
+        if isinstance(exported, list):
+            return _from_exported(exported)
+        return _from_json(parsed), []
+    cookies, odd = _from_netscape(data.decode("utf-8", "surrogateescape"))
+    if odd and not cookies and beginning != b"#":
+        raise ValueError(_UNKNOWN)
+    return cookies, odd
 
 
 # -- Netscape's ------------------------------------------------------------------------
@@ -123,15 +138,39 @@ def _from_line(line: str, http_only: bool) -> Cookie:
         fields.append("")
     if len(fields) != 7:
         raise ValueError(f"has {len(fields)} fields between tabs, and not 7")
-    written, subdomains, path, secure, expires, name, value = fields
-    domain = canonical_domain(written.strip())
+    domain, subdomains, path, secure, expires, name, value = fields
+    return _imported(
+        name,
+        value,
+        domain,
+        host_only=subdomains.upper() != "TRUE",
+        path=path,
+        secure=secure.upper() == "TRUE",
+        expires=expires,
+        http_only=http_only,
+    )
+
+
+def _imported(
+    name: str,
+    value: str,
+    written: str,
+    *,
+    host_only: bool,
+    path: str,
+    secure: bool,
+    expires: str | float | None,
+    http_only: bool,
+) -> Cookie:
+    """Return a cookie that another program wrote; raise ValueError, without quoting it."""
+    domain = _domain(written.strip())
     if not domain:
         raise ValueError("names no domain")
     if _NEVER.search(name + value):
         raise ValueError("has control characters or semicolons")
     try:
         deadline = float(expires or 0)
-    except ValueError:
+    except (ValueError, TypeError, OverflowError):
         deadline = math.nan
     if math.isnan(deadline):
         # Raised here: the error of float() quotes the field, which may be a shifted value.
@@ -140,13 +179,61 @@ def _from_line(line: str, http_only: bool) -> Cookie:
         name,
         value,
         domain,
-        subdomains.upper() != "TRUE",
+        host_only,
         path if path.startswith("/") else "/",
-        secure.upper() == "TRUE",
+        secure,
         min(deadline, _LAST_MOMENT) if deadline > 0 else None,
         {"httponly": True} if http_only else {},
-        # The format does not say whether it was set with TLS.
-        loopback=secure.upper() == "TRUE" and is_loopback(domain),
+        # The formats do not say whether it was set with TLS.
+        loopback=secure and is_loopback(domain),
+    )
+
+
+def _domain(written: str) -> str | None:
+    if ":" not in written:
+        return canonical_domain(written)
+    try:  # an IPv6 address, with or without brackets; neither a port nor a URL
+        return canonical_host(f"[{written.removeprefix('[').removesuffix(']')}]")[1:-1]
+    except ValueError:
+        return None
+
+
+# -- browsers' add-ons and drivers --------------------------------------------------------
+
+
+def _from_exported(entries: list[Any]) -> tuple[list[Cookie], list[str]]:
+    """Read the JSON of add-ons such as Cookie-Editor, and of Playwright, Puppeteer and Selenium."""
+    cookies, odd = [], []
+    for number, entry in enumerate(entries, 1):
+        try:
+            cookies.append(_from_entry(entry))
+        except ValueError as exc:
+            odd.append(f"entry {number} {exc}")
+    if odd and not cookies:
+        raise ValueError(_UNKNOWN)
+    return cookies, odd
+
+
+def _from_entry(entry: Any) -> Cookie:
+    if not isinstance(entry, dict):
+        raise ValueError("is no object")
+    name, value, domain = (entry.get(key) for key in ("name", "value", "domain"))
+    if not (isinstance(name, str) and isinstance(value, str) and isinstance(domain, str)):
+        raise ValueError("has no name, value or domain")
+    if entry.get("session") is True:
+        expires = None
+    else:
+        expires = next((entry[key] for key in _EXPIRIES if entry.get(key) is not None), None)
+    return _imported(
+        name,
+        value,
+        domain,
+        # Where they do not say, the dot does.
+        host_only=bool(entry.get("hostOnly", domain[:1] != ".")),
+        path=str(entry.get("path") or "/"),
+        secure=bool(entry.get("secure")),
+        expires=expires,
+        http_only=bool(entry.get("httpOnly")),
     )
 
 
@@ -182,7 +269,9 @@ def json_text(cookies: Iterable[Cookie]) -> bytes:
 def _from_json(data: Any) -> list[Cookie]:
     cookies = []
     for key, by_name in data.items():
-        domain, _ = key.split("|", 1)
+        domain, mark, _ = key.partition("|")
+        if not mark:
+            raise ValueError(_UNKNOWN)
         cookies += [_from_saved(domain, saved) for saved in by_name.values()]
     return cookies
 

@@ -228,9 +228,10 @@ class CookieJar(BaseCookieJar[LiveCookieJar]):
     def load(self, file_path: str | os.PathLike[str]) -> None:
         """Replace the cookies by those in a file, whose format is detected.
 
-        The file was written by ``save``, by aiohttp's, or as a cookies.txt by curl, wget, a
-        browser's add-on or any other program. A malformed line of a cookies.txt is skipped, with
-        a warning that gives its number.
+        The file was written by ``save``, by aiohttp's, as a cookies.txt by curl, wget, a
+        browser's add-on or any other program, or as JSON by an add-on, Playwright, Puppeteer or
+        Selenium. A malformed line or entry is skipped, with a warning that gives its number. An
+        empty file has no cookies.
 
         Raises OSError, ValueError or pickle.UnpicklingError where the file is missing
         or malformed; the jar is then as it was.

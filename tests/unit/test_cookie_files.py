@@ -133,3 +133,135 @@ def test_what_old_versions_of_aiohttp_wrote(tmp_path: Path) -> None:
     jar = CookieJar()
     jar.load(tmp_path / "cookies")
     assert set(jar.filter_cookies("http://www.example.com/")) == {"a"}
+
+
+#: Of a domain, of one host, of a session.
+ADD_ON = [
+    {
+        "domain": ".example.com",
+        "expirationDate": FUTURE + 0.5,
+        "hostOnly": False,
+        "httpOnly": True,
+        "name": "sid",
+        "path": "/",
+        "sameSite": "no_restriction",
+        "secure": True,
+        "session": False,
+        "storeId": "0",
+        "value": "abc==",
+    },
+    {
+        "domain": "www.example.com",
+        "hostOnly": True,
+        "httpOnly": False,
+        "name": "session",
+        "path": "/a",
+        "sameSite": None,
+        "secure": False,
+        "session": True,
+        "value": "1,2",
+    },
+]
+DRIVER = [
+    {
+        "name": "sid",
+        "value": "abc==",
+        "domain": ".example.com",
+        "path": "/",
+        "expiry": FUTURE,
+        "httpOnly": True,
+        "secure": True,
+        "sameSite": "Lax",
+    },
+    {
+        "name": "session",
+        "value": "1,2",
+        "domain": "www.example.com",
+        "path": "/a",
+        "expires": -1,
+        "httpOnly": False,
+        "secure": False,
+    },
+]
+
+
+@pytest.mark.parametrize(
+    ("data", "entries"),
+    [(ADD_ON, ADD_ON), (DRIVER, DRIVER), ({"cookies": DRIVER, "origins": []}, DRIVER)],
+    ids=["add-on", "driver", "state"],
+)
+def test_what_browsers_export_as_json(
+    tmp_path: Path, data: object, entries: list[dict[str, object]]
+) -> None:
+    """It is read like a cookies.txt; an entry that is none costs that entry."""
+    path = tmp_path / "cookies.json"
+    path.write_text(json.dumps(data))
+    jar = CookieJar()
+    jar.load(path)
+    assert {(c.key, c.coded_value, c["domain"], bool(c["httponly"])) for c in jar} == {
+        ("sid", "abc==", "example.com", True),
+        ("session", "1,2", "www.example.com", False),
+    }
+    assert {c.key for c in jar if c["expires"]} == {"sid"}
+    assert set(jar.filter_cookies("https://www.example.com/a")) == {"sid", "session"}
+    assert set(jar.filter_cookies("https://b.www.example.com/a")) == {"sid"}
+    for odd, why in [
+        (1, "is no object"),
+        ({"name": "s3cr3t"}, "has no name, value or domain"),
+        ({**DRIVER[0], "domain": "a..b"}, "names no domain"),
+        ({**DRIVER[0], "value": "s3cr3t\r\n"}, "has control characters"),
+        ({**DRIVER[0], "expiry": "s3cr3t"}, "has an expiry that is no number"),
+        ({**DRIVER[0], "expiry": [1]}, "has an expiry that is no number"),
+    ]:
+        path.write_text(json.dumps([*entries, odd]))
+        with pytest.warns(UserWarning, match=f"entry 3 {why}") as warned:
+            jar.load(path)
+        assert "s3cr3t" not in str(warned[0].message)
+        assert len(jar) == 2
+
+
+@pytest.mark.parametrize("first", ["Netscape HTTP Cookie File", "a=1", "x\ty"])
+def test_an_odd_first_line_costs_that_line(tmp_path: Path, first: str) -> None:
+    """Not the file, although it does not say its format."""
+    path = tmp_path / "cookies.txt"
+    path.write_text(f"{first}\n{EXPORTED}")
+    jar = CookieJar()
+    with pytest.warns(UserWarning, match="line 1 has"):
+        jar.load(path)
+    assert len(jar) == 2
+
+
+@pytest.mark.parametrize("text", ["", "\n", "\ufeff", " \r\n"])
+def test_an_empty_file_has_no_cookies(tmp_path: Path, text: str) -> None:
+    """Such as one that is there for a first run, or whose writer was interrupted."""
+    (tmp_path / "cookies.txt").write_bytes(text.encode())
+    jar = CookieJar()
+    jar.update_cookies({"old": "1"})
+    jar.load(tmp_path / "cookies.txt")
+    assert len(jar) == 0
+
+
+@pytest.mark.parametrize("text", ["sid=s3cr3t; a=1\n", "Cookie: s3cr3t\n", '{"s3cr3t": "x"}'])
+def test_no_error_quotes_a_file(tmp_path: Path, text: str) -> None:
+    """It may be a secret, in whatever format; so may what was raised below."""
+    (tmp_path / "cookies").write_text(text)
+    with pytest.raises(ValueError, match="none of the formats") as caught:
+        CookieJar().load(tmp_path / "cookies")
+    error: BaseException | None = caught.value
+    while error is not None:
+        assert "s3cr3t" not in f"{error} {error!r}"
+        error = error.__cause__ or error.__context__
+
+
+@pytest.mark.parametrize("domain", ["[::1]", "::1", "0:0:0::1"])
+def test_addresses_with_colons(tmp_path: Path, domain: str) -> None:
+    """Those of IPv6 are meant, whatever the spelling; a port or a URL is no domain."""
+    path = tmp_path / "cookies.txt"
+    path.write_text(f"{EXPORTED}{domain}\tFALSE\t/\tFALSE\t0\tsix\t1\n")
+    jar = CookieJar()
+    jar.load(path)
+    assert set(jar.filter_cookies("http://[::1]:8080/")) == {"six"}
+    for odd in ("localhost:8080", "https://example.com/", "[::1]:80", "::g"):
+        path.write_text(f"{EXPORTED}{odd}\tFALSE\t/\tFALSE\t0\tsix\t1\n")
+        with pytest.warns(UserWarning, match="line 3 names no domain"):
+            jar.load(path)

@@ -250,8 +250,12 @@ def test_save_and_load(jar: CookieJar, tmp_path: Path) -> None:
             "[1]",
             '{"no separator": {}}',
             '{"a|b": {"x": {"key": 1}}}',
-            "",
+            '{"cookies": [{"name": "a"}]}',
             "cos\nsystem\n.",
+            "\x80cos\nsystem\n.",
+            "<html>\n" + "\t" * 6 + "</html>",
+            "Cookie: a=1",
+            "SQLite format 3\0",
         ),
     ],
 )
@@ -260,7 +264,7 @@ def test_a_malformed_file_leaves_the_jar_as_it_was(
 ) -> None:
     """load() raises ValueError, or UnpicklingError for a pickle that would do harm."""
     path = tmp_path / "cookies.json"
-    path.write_text(content, "utf-8")
+    path.write_text(content, "latin-1" if content[:1] == "\x80" else "utf-8")
     with pytest.raises((ValueError, pickle.UnpicklingError)):
         jar.load(path)
     with pytest.raises(FileNotFoundError):
