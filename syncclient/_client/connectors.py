@@ -28,6 +28,7 @@ from .._async.connect.pool import (
 )
 from .._async.connect.tcp import TCPPool, TCPSettings
 from .._checks import UNSET, Unset, address_family, count, local_address, seconds
+from .._late import ANYIO, load
 from .._other_libraries import answering
 from .resolvers import ResolverLike, names_of
 from .shared_pool import SharedPool
@@ -146,6 +147,7 @@ class BaseConnector:
 
     async def aclose(self, *, abort_ssl: bool = False) -> None:
         """Like ``close``, awaited by a task of any loop, whose thread does not block."""
+        load(*ANYIO)
         await anyio.to_thread.run_sync(partial(self.close, abort_ssl=abort_ssl))
 
     def _factory(self, *, shared: bool = False) -> PoolFactory:

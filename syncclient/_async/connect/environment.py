@@ -24,6 +24,7 @@ from yarl import URL
 from ..._hosts import host_key
 from ..._urls import origin_of, parse_url
 from ..exchange.progress import progress
+from . import socks
 from .netrc import MalformedError, Netrc, parse_netrc
 from .tcp import socket_to
 
@@ -58,7 +59,10 @@ class Surroundings(NamedTuple):
 
 def read_surroundings() -> Surroundings:
     """Return what the environment says now."""
-    return Surroundings(getproxies(), read_netrc())
+    proxies = getproxies()
+    for proxy in proxies.values():
+        socks.prepare(proxy.partition(":")[0].lower())
+    return Surroundings(proxies, read_netrc())
 
 
 class Hops:

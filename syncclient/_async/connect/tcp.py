@@ -335,7 +335,10 @@ class SocksPool(TCPPool):
         addresses = await self._addresses_of(
             self._proxy.raw_host or "", socks.port_of(self._proxy), req, traces
         )
-        sock = await socks.tunnel(
+        socks.require()
+        from .socks_tunnel import tunnel
+
+        sock = await tunnel(
             self._proxy,
             host,
             port,
