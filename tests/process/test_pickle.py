@@ -29,7 +29,7 @@ class Api(syncclient.Session):
             cookie_jar=syncclient.CookieJar(unsafe=True),
             json_serialize=serialized,
             retry=syncclient.Retry(2),
-            timeout=20,
+            timeout=45,
             connector=syncclient.TCPConnector(limit=7),
         )
         self.token = token

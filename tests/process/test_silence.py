@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,9 @@ CASES = [
     "SOCKS proxy: joins to noise",
 ]
 
+#: What asyncio's own TLS of Python 3.10 cannot do without a warning.
+TLS_OF_3_10 = ("secure proxy:", "server: cuts the body", "server: resets behind TLS")
+
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
@@ -53,6 +57,8 @@ def test_nothing_is_printed(
     """However a connection fails, and whenever its caller gives up, stderr stays empty."""
     if case.startswith("SOCKS"):
         pytest.importorskip("python_socks")
+    if loop == "asyncio" and sys.version_info < (3, 11) and case.startswith(TLS_OF_3_10):
+        pytest.skip("asyncio of 3.10 has no TLS in TLS, and warns of transports that peers closed")
     certificate = tmp_path / "server.pem"
     ca.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(certificate))
     child = run_child(SCRIPT, loop, case, str(certificate), timeout=60, forked=True)

@@ -4,6 +4,7 @@ import contextlib
 import gc
 import importlib
 import inspect
+import os
 import queue
 import signal
 import socket
@@ -63,8 +64,13 @@ class Server:
     def stop(self) -> None:
         self._server.shutdown()
         self._thread.join(BOUND)
-        for end in (self._server.shutdown_watcher, self._server.shutdown_notifier):
-            end.close()
+        # A pipe in older versions, a pair of sockets in newer ones.
+        ends: list[socket.socket | int] = [
+            self._server.shutdown_watcher,
+            self._server.shutdown_notifier,
+        ]
+        for end in ends:
+            os.close(end) if isinstance(end, int) else end.close()
 
 
 def echo(connection: ServerConnection) -> None:
