@@ -1,4 +1,4 @@
-"""``syncclient completion``: the script with which a shell completes commands and options."""
+"""``syncclient completion``: print a script that lets a shell complete commands and options."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import os
 import click
 from click.shell_completion import get_completion_class
 
-#: Set by the functions in the scripts. What it holds says what they want.
+#: The functions in the scripts set this variable to say what they ask for.
 VARIABLE = "_SYNCCLIENT_COMPLETE"
 _SHELLS = ("bash", "zsh", "fish")
 
 
-@click.command("completion", short_help="Print the completion script of a shell.")
+@click.command("completion", short_help="Print a completion script for a shell.")
 @click.argument("shell", type=click.Choice(_SHELLS), required=False)
 @click.pass_context
 def completion(context: click.Context, shell: str | None) -> None:
-    """Print the script that completes commands and options in a shell.
+    """Print a script that lets your shell complete commands and options.
 
-    Without SHELL it is that of $SHELL. To have it in each new shell:
+    Without SHELL, the script is for the shell in $SHELL. To load it in every new shell, run:
 
     \b
         bash  echo 'eval "$(syncclient completion bash)"' >> ~/.bashrc
@@ -27,7 +27,9 @@ def completion(context: click.Context, shell: str | None) -> None:
     """
     name = shell or os.path.basename(os.environ.get("SHELL", ""))
     if name not in _SHELLS:
-        raise click.UsageError(f"for which shell? write one of {', '.join(_SHELLS)}", context)
+        raise click.UsageError(
+            f"cannot tell which shell you use: add one of {', '.join(_SHELLS)}", context
+        )
     found = get_completion_class(name)
     assert found is not None  # click has these three
     click.echo(found(context.find_root().command, {}, "syncclient", VARIABLE).source())
