@@ -287,7 +287,8 @@ def docs(session: nox.Session) -> None:
 @nox.session
 def examples(session: nox.Session) -> None:
     """Run the programs under docs/examples with the frameworks they are for."""
-    install(session, "test", project=("-e", ".[all]"))
+    # Ray is in no other session: its wheel alone has 80 MB.
+    install(session, "test", "ray", project=("-e", ".[all]"))
     session.run("python", "-m", "pytest", *(session.posargs or ["tests/examples"]))
 
 
