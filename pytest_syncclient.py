@@ -1,7 +1,7 @@
 """The fixture ``syncclient_mock`` for pytest.
 
-A module beside the package, and not in it: pytest imports plugins at every start, and who
-does not use this one must not pay for the import of syncclient.
+This module is not part of the package, because pytest imports plugins at every start, and users
+of other plugins should not pay for the import of syncclient.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def syncclient_mock() -> Iterator[Routes]:
-    """A Routes that answers every request of syncclient's in this process during the test.
+    """A Routes that answers every request of syncclient in this process during the test.
 
-    A request without a route fails the test, even where the code under test caught the error.
+    A request that matches no route fails the test, even if the code under test caught the error.
     """
     from syncclient.testing import UnmatchedRequestError, mock
 

@@ -5,10 +5,10 @@
 ...     with session.get("https://python.org") as response:
 ...         print(response.status, response.headers["Content-Type"])
 
-The floors, each of which imports only from those named before it: ground (the files beside
-this one: values, errors, types); core (``_async``: the async client) and boundary
-(``_boundary``: the loop thread, and the calls that cross to it), which do not know each other;
-face (``_bodies``, ``_client``, ``_aio``, and on top ``_session`` and ``_api``).
+The floors, each of which imports only from earlier ones: ground (the other files in this folder:
+values, errors, types); core (``_async``: the async client) and boundary (``_boundary``: the loop
+thread, and the calls that cross to it), which do not know each other; face (``_bodies``,
+``_client``, ``_aio``, and on top ``_session`` and ``_api``).
 """
 
 import typing as _typing
@@ -219,7 +219,7 @@ __all__ = [
     "timeout",
 ]
 
-# A user who sees a class in a traceback or a pickle learns where to import it from.
+# In tracebacks and pickles, classes show where users can import them from.
 for _name in __all__:
     _value = globals()[_name]
     if getattr(_value, "__module__", "").startswith("syncclient."):

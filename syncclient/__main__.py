@@ -1,4 +1,4 @@
-"""The entry point of the command line: says what to install where click or rich is missing."""
+"""The entry point of the command line: says what to install if click or rich is missing."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 
 from ._name_clash import CURE
 
-#: The exit code where the command line is not installed; sysexits.h calls it EX_UNAVAILABLE.
+#: The exit code if the command line is not installed; sysexits.h calls it EX_UNAVAILABLE.
 NOT_INSTALLED = 69
 
 
@@ -14,7 +14,7 @@ def main() -> None:
     """Run the command line with the arguments of this process; ends in SystemExit."""
     package = sys.modules[__package__]
     if not hasattr(package, "Session"):
-        # Theirs was installed last: our __init__.py is gone, and this file is left.
+        # The other package was installed last: our __init__.py is gone, but this file is left.
         sys.stderr.write(f"syncclient: {CURE}\n")
         sys.exit(NOT_INSTALLED)
     try:

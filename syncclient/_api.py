@@ -1,4 +1,4 @@
-"""One-shot functions on a session that the whole process shares."""
+"""One-shot functions, using a session that the whole process shares."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def shared_session() -> Session:
     """Return the session of the one-shot functions: it pools connections, keeps no cookies."""
     session = _shared.get("session")
     if session is None:
-        # setdefault is atomic, and an unused session costs nothing. A lock could be
-        # copied locked by a fork, or taken twice by a signal handler.
+        # setdefault is atomic, and an unused session costs nothing. A fork could copy a lock
+        # while it is held, and a signal handler could acquire it twice.
         session = _shared.setdefault("session", Session(cookie_jar=PassingJar()))
-        forgive(session)  # the user does not have it, and cannot close it
+        forgive(session)  # the user cannot close it
     return session
 
 
@@ -36,10 +36,10 @@ def shared_session() -> Session:
 def request(
     method: str, url: StrOrURL, *misplaced: Never, **options: Unpack[RequestOptions]
 ) -> Response:
-    """Send a request and return its response with the whole body read. Blocks until it is here.
+    """Send a request and return its response, with the whole body read. Blocks until then.
 
     Any thread may call it. Connections are pooled and shared by the whole process; cookies
-    are kept while the redirects of this call are followed, and not from one call to the next.
+    are kept while this call follows redirects, but not between calls.
     See ``Session.request`` for the keywords and the errors.
     """
     if misplaced:
@@ -52,7 +52,7 @@ def request(
 
 @shown
 def get(url: StrOrURL, *misplaced: Never, **options: Unpack[RequestOptions]) -> Response:
-    """Send a GET request and return its response, read whole; see ``request``."""
+    """Send a GET request and return its response, with its body; see ``request``."""
     if misplaced:
         raise not_by_position(hdrs.METH_GET)
     return request(hdrs.METH_GET, url, **options)
@@ -60,7 +60,7 @@ def get(url: StrOrURL, *misplaced: Never, **options: Unpack[RequestOptions]) -> 
 
 @shown
 def options(url: StrOrURL, *misplaced: Never, **options: Unpack[RequestOptions]) -> Response:
-    """Send an OPTIONS request and return its response, read whole; see ``request``."""
+    """Send an OPTIONS request and return its response, with its body; see ``request``."""
     if misplaced:
         raise not_by_position(hdrs.METH_OPTIONS)
     return request(hdrs.METH_OPTIONS, url, **options)
@@ -77,7 +77,7 @@ def head(url: StrOrURL, *misplaced: Never, **options: Unpack[RequestOptions]) ->
 
 @shown
 def post(url: StrOrURL, *misplaced: Never, **options: Unpack[RequestOptions]) -> Response:
-    """Send a POST request and return its response, read whole; see ``request``."""
+    """Send a POST request and return its response, with its body; see ``request``."""
     if misplaced:
         raise not_by_position(hdrs.METH_POST)
     return request(hdrs.METH_POST, url, **options)
@@ -85,7 +85,7 @@ def post(url: StrOrURL, *misplaced: Never, **options: Unpack[RequestOptions]) ->
 
 @shown
 def put(url: StrOrURL, *misplaced: Never, **options: Unpack[RequestOptions]) -> Response:
-    """Send a PUT request and return its response, read whole; see ``request``."""
+    """Send a PUT request and return its response, with its body; see ``request``."""
     if misplaced:
         raise not_by_position(hdrs.METH_PUT)
     return request(hdrs.METH_PUT, url, **options)
@@ -93,7 +93,7 @@ def put(url: StrOrURL, *misplaced: Never, **options: Unpack[RequestOptions]) -> 
 
 @shown
 def patch(url: StrOrURL, *misplaced: Never, **options: Unpack[RequestOptions]) -> Response:
-    """Send a PATCH request and return its response, read whole; see ``request``."""
+    """Send a PATCH request and return its response, with its body; see ``request``."""
     if misplaced:
         raise not_by_position(hdrs.METH_PATCH)
     return request(hdrs.METH_PATCH, url, **options)
@@ -101,7 +101,7 @@ def patch(url: StrOrURL, *misplaced: Never, **options: Unpack[RequestOptions]) -
 
 @shown
 def delete(url: StrOrURL, *misplaced: Never, **options: Unpack[RequestOptions]) -> Response:
-    """Send a DELETE request and return its response, read whole; see ``request``."""
+    """Send a DELETE request and return its response, with its body; see ``request``."""
     if misplaced:
         raise not_by_position(hdrs.METH_DELETE)
     return request(hdrs.METH_DELETE, url, **options)

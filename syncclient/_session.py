@@ -69,15 +69,15 @@ if TYPE_CHECKING:
 class Session(SessionBase, Closing):
     """A blocking HTTP client with its own connection pool and cookies.
 
-    Making a session costs nothing: the loop thread starts with the first request. Any number
-    of threads may share a session. Close it, preferably by a ``with`` block: then none of its
-    tasks, sockets and threads is left. After a fork, the child can use the session too, with
-    its settings and cookies and with new connections; the same holds for a pickled session.
+    Creating a session is cheap: the loop thread starts with the first request. Any number of
+    threads may share a session. Close it, preferably by a ``with`` block, so that no tasks,
+    sockets or threads are left. After a fork, the child can use the session too, with its
+    settings and cookies and with new connections; so can a process that unpickles it.
     ``with_options`` derives sessions that share everything except some settings.
 
     Args:
         base_url: the URL that relative URLs are joined to; must end in a slash.
-        connector: how connections are made: TCPConnector(...), UnixConnector(path) ...
+        connector: configures connections: TCPConnector(...), UnixConnector(path) ...
         cookies: cookies to start with, sent to every host.
         headers: headers of every request.
         proxy: URL of the proxy for every request.
@@ -88,30 +88,30 @@ class Session(SessionBase, Closing):
         json_serialize: function that turns ``json=`` into str or bytes, in the caller's thread.
         json_serialize_bytes: like ``json_serialize``, but returns bytes; takes precedence.
         version: the HTTP version to speak.
-        cookie_jar: stores the cookies; None makes a CookieJar. A jar of aiohttp's keeps
-            its own rules; from now on it is used on the loop thread.
+        cookie_jar: stores the cookies; None creates a CookieJar. One of aiohttp's jars keeps
+            its own rules, and is used on the loop thread from now on.
         connector_owner: False leaves the connector open when the session closes, and shares its
-            pool with other sessions that are given the same connector and False;
-            ``connector.close()`` closes it.
+            pool with other sessions that have the same connector and False;
+            ``connector.close()`` closes the pool.
         raise_for_status: whether a status of 400 or above raises ClientResponseError;
             or a function that is called with each Response, in the caller's thread.
-        timeout: a ClientTimeout, or the seconds that a request with its body may take;
+        timeout: a ClientTimeout, or seconds for a whole request, including the body;
             None or 0 for no limit; or (connect, read), as for ``request``. The default is 300 s,
-            30 s of them to connect.
+            of which 30 s to connect.
         auto_decompress: whether bodies are decompressed.
         trust_env: whether proxies and .netrc of the environment are used.
         requote_redirect_url: whether Location headers are requoted.
         trace_configs: aiohttp.TraceConfig objects. They are not changed, and other sessions may
             use them too. Plain functions among their callbacks run in the blocked caller's
             thread, or on a worker thread if no caller waits, and may use the session. They
-            get this Session in place of aiohttp's, and in place of a response its head, a
-            Response without a body. Async callbacks run on the loop thread, in a copy of the
-            caller's context, with aiohttp's own arguments. An exception from a callback ends
-            the request and reaches the caller unchanged.
-        read_bufsize: bytes of a body to buffer. The server has to wait from half of it on.
+            get this Session instead of aiohttp's, and a Response without a body. Async
+            callbacks run on the loop thread, in a copy of the caller's context, with aiohttp's
+            own arguments. An exception from a callback ends the request and reaches the caller
+            unchanged.
+        read_bufsize: bytes of a body to buffer; from half of that on, the server has to wait.
         max_line_size: maximum size of the reason phrase in bytes.
-        max_field_size: maximum size of one header in bytes. All heads of a response together,
-            with the framing of its body, may have four times as many, or 1 MiB if that is more.
+        max_field_size: maximum size of one header in bytes. All headers of a response, with the
+            framing of its body, may have four times as many, or 1 MiB if that is more.
         max_headers: maximum number of headers in a response.
         fallback_charset_resolver: ``(response, body) -> encoding``, in the caller's thread,
             for bodies whose charset is not declared.
@@ -120,23 +120,23 @@ class Session(SessionBase, Closing):
             aiohttp's async ones on the loop thread. The first is the outermost.
         max_body: maximum size of a decompressed body in bytes; a longer one raises
             ClientPayloadError, and is not decompressed further. None sets no limit.
-        retry: when to try a failed request again: a Retry, or how often at most, by its
-            defaults; None and 0 make one attempt.
+        retry: when to retry failed requests: a Retry, or the maximum number of retries;
+            None and 0 make one attempt.
         timings: whether ``Response.timings`` is measured.
-        params: added to the query of every URL; parameters of a request replace those of the
-            same name.
+        params: added to the query of every URL; a request's parameters replace those with
+            the same name.
         ssl: short for ``connector=TCPConnector(ssl=...)``: whether to verify certificates; or
             "system", an SSLContext or a Fingerprint to verify them by.
         allow_redirects: whether to follow redirects.
         max_redirects: maximum number of redirects; one more raises TooManyRedirects.
-        loop_thread: the LoopThread to use; None is the one that all sessions share.
+        loop_thread: the LoopThread to use; None means the one that all sessions share.
 
     Source: aiohttp.ClientSession, without ``loop`` and the deprecated or loop-bound
     ``read_timeout``, ``conn_timeout``, ``request_class``, ``response_class``,
     ``ws_response_class`` and ``ssl_shutdown_timeout``.
     """
 
-    # All that is a session's own. So __dict__ holds what a subclass has set.
+    # A session's own attributes. So __dict__ only holds those set by a subclass.
     __slots__ = ("__dict__", "__weakref__", "_opened_at", "_root")
 
     #: The session whose connections this one uses; None for its own.
@@ -222,9 +222,9 @@ class Session(SessionBase, Closing):
         )
 
     def _open(self, settings: SessionSettings, root: Session | None = None) -> None:
-        """Make this a session with these settings, on the connections of ``root`` if given."""
+        """Initialise this session, on the connections of ``root`` if given."""
         self._root = root
-        #: None where this may be dropped: then it retires.
+        #: None if the session may be dropped without closing: then it retires.
         self._opened_at: str | None = (opened_at := call_site())
         derived_from = None if root is None else root._place
         self._place = Place(settings, self, opened_at, derived_from)
@@ -237,10 +237,10 @@ class Session(SessionBase, Closing):
     def request(
         self, method: str, url: StrOrURL, *misplaced: Never, **options: Unpack[RequestOptions]
     ) -> Response:
-        """Send a request and return its response as soon as the head is here.
+        """Send a request and return its response as soon as the headers arrive.
 
-        Blocks until the head arrives, or a timeout, an error, an interrupt or the closing of
-        the session ends the wait. Any thread but the loop thread may call it.
+        Blocks until then, or until a timeout, an error, an interrupt or the closing of the
+        session ends the wait. Any thread but the loop thread may call it.
 
         Args:
             method: ``"GET"``, ``"POST"`` ...
@@ -260,8 +260,8 @@ class Session(SessionBase, Closing):
                 defaults of both are the session's.
             compress: how to compress the body: ``"deflate"``, ``"gzip"``, or True for deflate.
             chunked: True sends the body in chunks.
-            expect100: whether to wait for ``100 Continue`` before the body is sent, for a second.
-            retry: when to try this request again if it fails, a Retry, or how often at most;
+            expect100: whether to wait up to a second for ``100 Continue`` before the body is sent.
+            retry: when to retry this request: a Retry, or the maximum number of retries;
                 overrides the session's; None and 0 make one attempt.
             upload_progress: called with the number of bytes sent and the total, or None if
                 that is unknown, in this thread while it waits. Not called for an empty body.
@@ -270,11 +270,11 @@ class Session(SessionBase, Closing):
                 counted uncompressed, and from 0 again if the body is sent again. The request
                 returns when the whole body is sent, or the server refused it. An exception
                 from the function aborts the request.
-            raise_for_status: overrides the session's; None is the session's.
+            raise_for_status: overrides the session's; None uses the session's.
             read_until_eof: whether a body of unknown length lasts until the connection ends.
             proxy: URL of the proxy.
             proxy_auth: BasicAuth or (login, password) for the proxy.
-            timeout: a ClientTimeout, or seconds for everything, the body included; None
+            timeout: a ClientTimeout, or seconds for everything, including the body; None
                 or 0 for no limit; or (connect, read), seconds to connect and seconds between
                 two pieces of the response. The default is the session's.
             ssl: whether to verify the certificate; or "system", an SSLContext or a
@@ -286,13 +286,13 @@ class Session(SessionBase, Closing):
             proxy_headers: headers for the proxy.
             timings: whether ``Response.timings`` is measured; overrides the session's.
             trace_request_ctx: an object for the callbacks of ``trace_configs``.
-            max_body, read_bufsize, auto_decompress: override the session's, which None means.
+            max_body, read_bufsize, auto_decompress: override the session's; None uses those.
             max_line_size, max_field_size, max_headers, middlewares: the same.
 
         Raises:
             TypeError, ValueError, InvalidURL: an argument is wrong; nothing was sent.
-            ClientError: the request failed; its subclass says how.
-            SessionClosedError: the session is closed, or was while this waited.
+            ClientError: the request failed; the subclass says how.
+            SessionClosedError: the session is closed, or was closed during the call.
 
         Source: aiohttp.ClientSession.request.
         """
@@ -320,7 +320,7 @@ class Session(SessionBase, Closing):
 
     @shown
     def get(self, url: StrOrURL, *misplaced: Never, **options: Unpack[RequestOptions]) -> Response:
-        """Send a GET request. Blocks until the head of the response is here; see ``request``."""
+        """Send a GET request. Blocks until the headers of the response arrive; see ``request``."""
         if misplaced:
             raise not_by_position(hdrs.METH_GET)
         return self.request(hdrs.METH_GET, url, **options)
@@ -329,7 +329,7 @@ class Session(SessionBase, Closing):
     def options(
         self, url: StrOrURL, *misplaced: Never, **options: Unpack[RequestOptions]
     ) -> Response:
-        """Send an OPTIONS request. Blocks until its response's head is here; see ``request``."""
+        """Send an OPTIONS request. Blocks until the response's headers arrive; see ``request``."""
         if misplaced:
             raise not_by_position(hdrs.METH_OPTIONS)
         return self.request(hdrs.METH_OPTIONS, url, **options)
@@ -344,14 +344,14 @@ class Session(SessionBase, Closing):
 
     @shown
     def post(self, url: StrOrURL, *misplaced: Never, **options: Unpack[RequestOptions]) -> Response:
-        """Send a POST request. Blocks until the head of the response is here; see ``request``."""
+        """Send a POST request. Blocks until the headers of the response arrive; see ``request``."""
         if misplaced:
             raise not_by_position(hdrs.METH_POST)
         return self.request(hdrs.METH_POST, url, **options)
 
     @shown
     def put(self, url: StrOrURL, *misplaced: Never, **options: Unpack[RequestOptions]) -> Response:
-        """Send a PUT request. Blocks until the head of the response is here; see ``request``."""
+        """Send a PUT request. Blocks until the headers of the response arrive; see ``request``."""
         if misplaced:
             raise not_by_position(hdrs.METH_PUT)
         return self.request(hdrs.METH_PUT, url, **options)
@@ -360,7 +360,7 @@ class Session(SessionBase, Closing):
     def patch(
         self, url: StrOrURL, *misplaced: Never, **options: Unpack[RequestOptions]
     ) -> Response:
-        """Send a PATCH request. Blocks until the head of the response is here; see ``request``."""
+        """Send a PATCH request. Blocks until the response's headers arrive; see ``request``."""
         if misplaced:
             raise not_by_position(hdrs.METH_PATCH)
         return self.request(hdrs.METH_PATCH, url, **options)
@@ -369,7 +369,7 @@ class Session(SessionBase, Closing):
     def delete(
         self, url: StrOrURL, *misplaced: Never, **options: Unpack[RequestOptions]
     ) -> Response:
-        """Send a DELETE request. Blocks until the head of the response is here; see ``request``."""
+        """Send a DELETE request. Blocks until the response's headers arrive; see ``request``."""
         if misplaced:
             raise not_by_position(hdrs.METH_DELETE)
         return self.request(hdrs.METH_DELETE, url, **options)
@@ -380,12 +380,12 @@ class Session(SessionBase, Closing):
     def submit(
         self, method: str, url: StrOrURL, *, stream: bool = False, **options: Unpack[RequestOptions]
     ) -> Future[Response]:
-        """Send a request without waiting for it, and return the future of its response.
+        """Send a request without waiting for it, and return a future for its response.
 
-        Never blocks; any thread may call it. The future works with all of
-        ``concurrent.futures``; its ``cancel()`` cancels the request on the wire. Closing the
-        session makes it fail with SessionClosedError, and a ``syncclient.timeout()`` block
-        around this call with DeadlineError, once that is over.
+        Never blocks; any thread may call it. The future works with all functions of
+        ``concurrent.futures``; its ``cancel()`` cancels the request on the wire. If the session
+        is closed, the future gets SessionClosedError; if the time of a ``syncclient.timeout()``
+        block around this call is over, DeadlineError.
 
         The caller's own code runs on another thread, in a copy of the caller's context:
         a generator or a file that is the body, and a function for ``raise_for_status``, on a
@@ -395,8 +395,8 @@ class Session(SessionBase, Closing):
         Args:
             method: ``"GET"``, ``"POST"`` ...
             url: absolute, or relative to the session's ``base_url``.
-            stream: True completes the future as soon as the head of the response is here,
-                as ``request`` does; False once the whole body has been read.
+            stream: True completes the future as soon as the headers of the response arrive;
+                False completes it once the whole body has been read.
             options: the keywords of ``request``.
 
         Raises:
@@ -442,34 +442,34 @@ class Session(SessionBase, Closing):
         return_exceptions: bool = False,
         **options: Unpack[RequestOptions],
     ) -> ResponseIterator[Any]:
-        """Send many requests at a time, and iterate over their responses, read whole.
+        """Send many requests at a time, and iterate over their responses, with bodies read.
 
-        One thread does it all. It takes requests from the iterable as you take responses,
-        starting with the first response. Finished responses wait until you take them; while
-        twice ``concurrency`` requests are under way or waiting, no more are started. Generators
-        as bodies, and functions for ``raise_for_status``, run in this thread too.
+        Everything runs in the calling thread. Requests are taken from the iterable as you take
+        responses, starting with the first response. Finished responses wait until you take
+        them; no more than twice ``concurrency`` requests are running or waiting at a time.
+        Generators as bodies, and functions for ``raise_for_status``, run in this thread too.
 
-        The iterator is a context manager. Use its block, or close it, if you may stop early:
-        closing cancels the remaining requests and waits until they have unwound. An error
-        does the same.
+        The iterator is a context manager. If you may stop early, use its block, or close it:
+        closing cancels the remaining requests and waits until they have ended. An error does
+        the same.
 
         Args:
             requests: any iterable of URLs, of (method, URL) pairs, of mappings with a
                 ``"url"`` and optionally a ``"method"``, a ``"tag"`` and keywords of
                 ``request``, or of Request objects. The response, or the error, has the tag
                 as its ``tag``.
-            method: the method of requests that name none.
+            method: the method of requests that do not have one.
             concurrency: maximum number of requests in flight. The connector has its own
                 limit: for more than 100 make it ``TCPConnector(limit=concurrency)``. A
                 request whose generator waits for this thread keeps its connection: if the
                 body of your loop makes requests too, set the limit above ``concurrency``.
-            ordered: whether responses come in the order of the requests, or as they end.
+            ordered: whether to yield responses in the order of the requests, or as they finish.
             return_exceptions: whether to yield an error instead of raising it, and continue.
             options: keywords of ``request``, for every request that does not set them.
 
         Raises:
-            TypeError, ValueError: an argument is wrong. A wrong argument of one of the
-                requests is the error of that request, and names its index.
+            TypeError, ValueError: an argument is wrong. If an argument of one of the requests
+                is wrong, that request fails, and the error gives its index.
         """
         check_requests(requests, options)
         return ResponseIterator(
@@ -498,16 +498,16 @@ class Session(SessionBase, Closing):
         """Open a stream of server-sent events. Blocks until it is connected.
 
         Iterate over the events; leaving the ``with`` block closes the stream. If the
-        connection is lost, a new one is made with the Last-Event-ID, after a pause that the
-        server may set, up to a day. Connections that do not last are made at most once a
-        second.
+        connection is lost, the stream reconnects with the Last-Event-ID, after a delay that
+        the server may set, up to a day. If connections end early, it reconnects at most once
+        a second.
 
         Args:
             method: the method of the request.
-            last_event_id: the id to continue after, known from an earlier stream.
+            last_event_id: the id to continue after, from an earlier stream.
             reconnects: how many attempts to reconnect may fail in a row; None sets no
                 limit; with 0 the events end with the connection.
-            idle_timeout: seconds without a byte after which the connection counts as lost;
+            idle_timeout: seconds without data after which the connection counts as lost;
                 None sets no limit.
             max_event_size: maximum number of characters in one event, all lines together; a
                 longer one raises ClientPayloadError, which ends the stream.
@@ -545,19 +545,19 @@ class Session(SessionBase, Closing):
     ) -> Path:
         """Download into a file, and return its path. Blocks until it is complete.
 
-        The bytes go to ``NAME.part`` beside the target, which appears in one step once the
+        Data is written to ``NAME.part`` next to the target, and renamed in one step once the
         file is complete and verified. After an error, an interrupt, or the end of the
-        process, the next download to the same path continues from the part, if the server
-        supports ranges and still has the same version; otherwise it starts over.
+        process, the next download to the same path resumes the part, if the server supports
+        ranges and still has the same version; otherwise it starts over.
 
-        An existing file at ``path`` is replaced; the new one gets its mode. In a directory,
-        the name is taken from the Content-Disposition, or from ``url``. A server may not choose
-        which file is replaced: if it names an existing file, and ``url`` does not have that
-        name too, this raises FileExistsError.
+        An existing file at ``path`` is replaced, and its mode is kept. If ``path`` is a
+        directory, the name comes from the Content-Disposition, or from ``url``. A server cannot
+        choose which file is replaced: if it names an existing file, and ``url`` does not have
+        the same name, this raises FileExistsError.
 
         Args:
-            path: the file; or a directory, for a name as above, which never leads out of
-                it and is valid on every system.
+            path: the file; or a directory, for a name as described above, which never leads
+                out of it and is valid on every system.
             resume: False starts over and ignores an existing part.
             progress: called with the number of bytes received and the total, or None if that
                 is unknown, in this thread; True draws a bar on stderr
@@ -567,21 +567,21 @@ class Session(SessionBase, Closing):
                 that gets further than the ones before resets the count. Also how often, in
                 total, to discard the part and start over.
             connections: how many ranges of 4 MiB to fetch at a time; they wait in memory for
-                their turn. 1 makes one request for the whole file, and so does a server that
-                supports no ranges or gives no strong validator. Use 1 with blocking
-                middlewares and plain trace callbacks.
+                their turn. With 1, or if the server does not support ranges or sends no strong
+                validator, one request fetches the whole file. Use 1 with blocking middlewares
+                and plain trace callbacks.
             options: keywords of ``request``. ``timeout=``, of the call or the session, and
                 ``max_body=`` apply to the whole download, over all attempts and ranges. Without
-                ``timeout=`` the download may take any time, and a connection counts as lost
-                after 60 s without a byte.
+                ``timeout=`` there is no total limit, and a connection counts as lost after 60 s
+                without data.
 
         Raises:
             ClientResponseError: the server has no such file.
-            ClientError: the connection failed for good; the length or the digest is wrong.
+            ClientError: the connection failed permanently; the length or the digest is wrong.
             TimeoutError: the time is over; the part is kept.
             FileExistsError: the server chose the name of an existing file.
             OSError: the file cannot be written; the part is kept.
-            BlockingIOError: another download to the path is under way.
+            BlockingIOError: another download to the path is running.
         """
         return download(
             self._place,
@@ -606,7 +606,7 @@ class Session(SessionBase, Closing):
         buffer_bytes: int = BUFFER_BYTES,
         **options: Unpack[WebSocketOptions],
     ) -> WebSocket:
-        """Open a WebSocket. Blocks through the handshake; any thread but the loop thread.
+        """Open a WebSocket. Blocks during the handshake; any thread but the loop thread.
 
         Args:
             url: ``ws://``, ``wss://``, ``http://`` or ``https://``, or relative to the
@@ -614,18 +614,18 @@ class Session(SessionBase, Closing):
             method: the method of the handshake.
             protocols: subprotocols to offer, the preferred one first.
             timeout: ``ClientWSTimeout(ws_receive=..., ws_close=...)``: seconds that a
-                ``receive()`` may wait, None for ever, and that a ``close()`` may take. A
+                ``receive()`` may wait, None for no limit, and that a ``close()`` may take. A
                 number is the deprecated spelling of ``ws_close``.
             receive_timeout: deprecated spelling of ``ws_receive``.
             buffer_messages: maximum number of messages to receive ahead of ``receive()``; above
-                that, and above ``buffer_bytes``, the network pushes back on the server.
+                that, and above ``buffer_bytes``, flow control slows the server down.
             buffer_bytes: maximum number of bytes to receive ahead.
             autoclose: whether to answer a close frame automatically.
             autoping: whether to answer pings automatically.
             heartbeat: seconds of silence after which to ping the server; if no pong arrives
                 within half that time, the connection is closed. None never pings.
             origin: the Origin header.
-            compress: window bits of permessage-deflate, 9 to 15; 0 does not compress.
+            compress: window bits of permessage-deflate, 9 to 15; 0 disables compression.
             max_msg_size: maximum size of a message in bytes, 0 for no limit; a longer one
                 closes the WebSocket with 1009.
             decode_text: False delivers text messages as bytes.
@@ -633,7 +633,7 @@ class Session(SessionBase, Closing):
             server_hostname, ssl, verify_ssl, fingerprint, ssl_context: as for ``request``.
 
         Raises:
-            WSServerHandshakeError: the server did not accept; the error has status and headers.
+            WSServerHandshakeError: the server refused; the error has ``status`` and ``headers``.
             ClientError: the connection failed; the subclass says how.
 
         Source: aiohttp.ClientSession.ws_connect.
@@ -657,17 +657,17 @@ class Session(SessionBase, Closing):
         max_delay: float = MAX_DELAY,
         **options: Unpack[WebSocketOptions],
     ) -> Forever[WebSocket]:
-        """Iterate over open WebSockets to ``url``: each step closes the last and opens the next.
+        """Iterate over WebSockets to ``url``: each step closes the last and opens the next.
 
-        If the server cannot be reached, or is not ready, the step waits and tries again, after
-        ``min_delay`` seconds at first, ``max_delay`` at most. Closing the session ends the wait::
+        If the server cannot be reached, or is not ready, the step waits and retries, first after
+        ``min_delay`` seconds, later after up to ``max_delay``. Closing the session ends the wait::
 
             for socket in session.ws_connect_forever("wss://example.org/feed"):
                 for message in socket:
                     print(message.data)
 
         Raises:
-            WSServerHandshakeError: the server refuses for good, say with 403.
+            WSServerHandshakeError: the server refuses permanently, for example with 403.
             SessionClosedError: the session was closed.
         """
         return Forever(
@@ -682,9 +682,9 @@ class Session(SessionBase, Closing):
 
     @property
     def aio(self) -> AioSession:
-        """This session, awaited by tasks of asyncio or trio: ``await session.aio.get(url)``.
+        """This session for asyncio and trio tasks: ``await session.aio.get(url)``.
 
-        It shares the pool, the cookies and the settings. Making it costs nothing.
+        It shares the pool, the cookies and the settings. Creating it is cheap.
         """
         return AioSession(self)
 
@@ -704,9 +704,9 @@ class Session(SessionBase, Closing):
         ``proxy`` does not inherit ``proxy_auth``, and a ``base_url`` of another origin does
         not inherit ``auth``.
 
-        The derived session owns no connections. It need not be closed; closing it only makes
-        it refuse further requests. Closing this session closes the derived ones too, with
-        everything opened through them. You may derive from a derived session.
+        The derived session owns no connections. You need not close it; if you do, it only
+        refuses further requests. Closing this session closes the derived ones too, with
+        everything opened through them. You may derive sessions from a derived session.
 
         Args:
             overrides: keywords of ``Session``, except ``connector``, ``connector_owner``
@@ -745,8 +745,8 @@ class Session(SessionBase, Closing):
     def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...], dict[str, Any]]:
         """Pickle settings and cookies, but no connections.
 
-        Blocks for one crossing, to copy the cookies. Any thread may do it, while others
-        use the session. A closed session is closed after unpickling, a derived one independent.
+        Blocks for one crossing, to copy the cookies. Any thread may pickle a session while
+        others use it. A closed session stays closed; a derived one becomes independent.
 
         Raises:
             TypeError: a setting cannot be pickled; the message names its keyword.
@@ -756,7 +756,7 @@ class Session(SessionBase, Closing):
         return _arrived, (type(self), keywords, self.closed), self._blank().__dict__
 
     def _keywords(self) -> dict[str, Any]:
-        """Return the keywords that make a session like this one as it is now."""
+        """Return the keywords that create a session like this one in its present state."""
         keywords = self._place.settings.keywords()
         if "headers" in keywords:
             keywords["headers"] = keywords["headers"].copy()  # in one step: threads change them
@@ -765,7 +765,7 @@ class Session(SessionBase, Closing):
         return keywords
 
     def _blank(self) -> Self:
-        """Return a session without settings, with what a subclass has set in this one."""
+        """Return a session without settings, but with the attributes that a subclass has set."""
         blank = type(self).__new__(type(self))
         blank.__dict__.update(self.__dict__)
         return blank
@@ -785,20 +785,20 @@ class Session(SessionBase, Closing):
 
         A derived session (``with_options``) only refuses requests from then on.
 
-        New requests are refused at once. Calls of other threads, unread responses, downloads
-        and batches have ``grace`` seconds to finish; idle WebSockets and event sources do not
-        count. Calls that remain then raise SessionClosedError. An interrupt ends the wait, but
-        the session is closed all the same.
+        New requests are refused immediately. Calls of other threads, unread responses,
+        downloads and batches have ``grace`` seconds to finish; idle WebSockets and event sources
+        do not count. Remaining calls then raise SessionClosedError. If an interrupt ends the
+        wait, the session is closed nevertheless.
         """
         self._place.close(grace=grace)
 
     def retire(self) -> None:
         """Refuse requests from now on, and close once all responses have ended. Never blocks.
 
-        Connections that nothing uses are closed soon. Responses, downloads and batches that are
-        open can be read to their end, by any thread; with the last of them all is closed, as
-        ``close`` does it. WebSockets and event sources do not count, and end with it. A later
-        ``close`` ends what is left at once. Any thread may call this, finalisers too.
+        Idle connections are closed soon. Any thread can read open responses, downloads and
+        batches to their end; after the last of them the session closes, as with ``close``.
+        WebSockets and event sources do not count, and are closed with it. A later ``close``
+        closes everything immediately. Any thread may call this, even in a finaliser.
         """
         self._place.retire()
 
@@ -810,12 +810,12 @@ class Session(SessionBase, Closing):
             return
         try:
             complain(self)
-        finally:  # also where warnings are errors
+        finally:  # even if warnings are errors
             reason = partial(SessionClosedError, "the session was dropped without close()")
             self._portal.abandon(reason)
 
     def _is_open(self) -> bool:
-        """Return whether this holds connections that it has to close."""
+        """Return whether this session has connections that it must close."""
         place = getattr(self, "_place", None)
         if place is None or not place.owns_connections:
             return False
@@ -842,7 +842,7 @@ class Session(SessionBase, Closing):
 
 
 def _arrived(cls: type[Session], keywords: dict[str, Any], closed: bool) -> Session:
-    """Return the session that a pickle holds."""
+    """Return an unpickled session."""
     session = cls.__new__(cls)
     session._open(check_settings(**keywords))
     if closed:

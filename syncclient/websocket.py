@@ -112,7 +112,7 @@ class WebSocketApp:
             ("socket", socket, "give the session a connector, such as UnixConnector(path)"),
         ):
             if value is not None:
-                raise ValueError(f"{name} cannot be honoured: {instead}")
+                raise ValueError(f"{name} is not supported: {instead}")
         self.url = url
         self.header = header
         self.on_open = on_open
@@ -249,7 +249,7 @@ class WebSocketApp:
 
         Raises:
             RuntimeError: it is running already.
-            ValueError: an argument cannot be honoured.
+            ValueError: an argument is not supported.
         """
         options = run_options(
             refused={

@@ -1,4 +1,4 @@
-"""AioResponse: a response for a task of any event loop."""
+"""AioResponse: a response for tasks of any event loop."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
 
 class AioResponse(ResponseBase[AioStreamReader]):
-    """The response to a request of ``session.aio``. Made by a session, never by hand.
+    """The response to a request of ``session.aio``. Created by a session.
 
-    aiohttp's ClientResponse, awaited by tasks of asyncio or trio, in any thread's loop. The head
-    is here, and the body too if it arrived with the head. Otherwise the body stays on the wire
-    until it is read, with backpressure, and keeps its connection until then: read it whole,
+    It works like aiohttp's ClientResponse, for asyncio and trio tasks, in any thread's loop. The
+    headers have arrived. The body may have arrived with them; otherwise it stays on the wire
+    until it is read, with backpressure, and holds its connection until then: read it whole,
     leave the ``async with`` block, or call ``release()``.
 
     One task at a time may read. Source: aiohttp.ClientResponse.
@@ -56,7 +56,7 @@ class AioResponse(ResponseBase[AioStreamReader]):
         return await self._read() if body is None else body
 
     async def text(self, encoding: str | None = None, errors: str = "strict") -> str:
-        """Return the body decoded, as ``encoding`` or else ``get_encoding()``."""
+        """Return the body, decoded as ``encoding`` or ``get_encoding()``."""
         return self._decoded(await self.read(), encoding, errors)
 
     async def json(
@@ -106,7 +106,7 @@ class AioResponse(ResponseBase[AioStreamReader]):
                 yield event
 
     def release(self) -> Awaitable[None]:
-        """Give the connection back, or close it if some of the body is unread.
+        """Release the connection, or close it if part of the body is unread.
 
         Never waits. The result may be awaited, as in aiohttp, but need not be.
         """
@@ -126,8 +126,8 @@ class AioResponse(ResponseBase[AioStreamReader]):
         self._give_up(Exchange.abandon)
 
     def _resolve_charset(self, _: object, body: bytes) -> str:
-        # The resolver is the session's, and made for its blocking responses. This one is
-        # read already, so that nothing it asks of it blocks.
+        # The session's resolver expects a blocking response. This one has been read, so none
+        # of its methods blocks.
         return self._charset_resolver(self._blocking(body), body)
 
     def _blocking(self, body: bytes | None) -> Response:
@@ -139,7 +139,7 @@ class AioResponse(ResponseBase[AioStreamReader]):
         return StatusError(self._blocking(self._here()))
 
     def _take_over(self, response: Response) -> None:
-        """Continue where ``response``, its blocking twin, has stopped, and end that."""
+        """Continue where ``response``, the blocking twin, has stopped, and detach that."""
         self._taken, self._body = response._taken, response._body
         self._released = response._released
         theirs, self._content = response._content, None
@@ -151,7 +151,7 @@ class AioResponse(ResponseBase[AioStreamReader]):
 
 
 class _Done:
-    """An awaitable that is done; aiohttp's would yield to asyncio."""
+    """A finished awaitable; aiohttp's would yield to asyncio."""
 
     def __await__(self) -> Generator[Any, Any, None]:
         return
@@ -187,7 +187,7 @@ async def checked_response(
         return response
     blocking = Response(reply, remote, resolve_charset)
     try:
-        # Abandoned if this is cancelled: it ends with the response that it checks.
+        # Abandoned if this is cancelled; it ends with the response that it checks.
         await anyio.to_thread.run_sync(check_status, blocking, rule, abandon_on_cancel=True)
     except BaseException:
         blocking.close()

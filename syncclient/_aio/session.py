@@ -1,4 +1,4 @@
-"""AioSession: the face of a session for tasks of asyncio and trio. ``Session.aio``."""
+"""AioSession: a session for asyncio and trio tasks, ``Session.aio``."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ class Entered(Protocol):
 
 
 class RequestContext(Coroutine[Any, Any, R], Generic[R]):
-    """A request that is made when it is awaited, or when its ``async with`` block is entered.
+    """A request that is sent when it is awaited, or when its ``async with`` block is entered.
 
-    A coroutine, so that ``asyncio.create_task`` takes it. Source: aiohttp's of the like.
+    It is a coroutine, so ``asyncio.create_task`` accepts it, like aiohttp's.
     """
 
     __slots__ = ("_coroutine", "_result")
@@ -75,19 +75,19 @@ class RequestContext(Coroutine[Any, Any, R], Generic[R]):
 
 
 class AioSession(SessionBase):
-    """A session, awaited: aiohttp's ClientSession over the pool and cookies of a ``Session``.
+    """An async session: aiohttp's ClientSession with the pool and cookies of a ``Session``.
 
-    Tasks of asyncio and of trio may use it, in any number of threads and loops, while blocking
-    code uses the session itself. Its methods never block their threads. The properties are the
-    session's own, and the methods of the ``cookie_jar`` block for a crossing. Cancelling a task
+    asyncio and trio tasks may use it, in any number of threads and loops, while blocking code
+    uses the session itself. Its methods never block their threads. The properties are the
+    session's, and the methods of the ``cookie_jar`` block for a crossing. Cancelling a task
     cancels its request on the wire; closing the session, in any thread, raises SessionClosedError
     in the waiting tasks.
 
-    The caller's code runs as follows. In the caller's loop: an asynchronous iterator that is the
-    body, and an ``async def`` function for ``raise_for_status``. On a thread of the request,
-    since they may block: a file or generator that is the body, and a hook for
-    ``upload_progress``. On a worker thread of the caller's loop: a plain function for
-    ``raise_for_status``, which gets a blocking Response.
+    User code runs as follows. In the caller's loop: an asynchronous iterator as the body, and an
+    ``async def`` function for ``raise_for_status``. On a separate thread for the request, because
+    they may block: a file or generator as the body, and a hook for ``upload_progress``. On a
+    worker thread of the caller's loop: a plain function for ``raise_for_status``, which gets a
+    blocking Response.
 
     Leaving its ``async with`` block closes the session.
     """
@@ -96,16 +96,16 @@ class AioSession(SessionBase):
 
     def __init__(self, session: SessionBase | None = None, **misspelt: Never) -> None:
         if misspelt or not isinstance(session, SessionBase):
-            raise TypeError("an AioSession is made by a Session: write Session(...).aio")
+            raise TypeError("an AioSession is created by a Session: write Session(...).aio")
         load(*ANYIO)
-        self._session = session  # kept: a session that is dropped is closed
+        self._session = session  # kept, because a dropped session is closed
         self._place = session._place
 
     @shown
     def request(
         self, method: str, url: StrOrURL, *misplaced: Never, **options: Unpack[RequestOptions]
     ) -> RequestContext[AioResponse]:
-        """Send a request; await it, or enter it, for its response as soon as the head arrives.
+        """Send a request; await or enter it to get the response once the headers arrive.
 
         The arguments and the errors are those of ``Session.request``; the arguments are checked
         when the request is awaited.
@@ -131,7 +131,7 @@ class AioSession(SessionBase):
         send = place.here(AsyncSession.request)
         body = prepared.body
         if body.lends:
-            # After begin(), only a call gives it back.
+            # After begin(), only a call releases it.
             await place.ready()
             body.begin()
         reply, remote = await place.portal.aopen(
@@ -221,7 +221,7 @@ class AioSession(SessionBase):
         buffer_bytes: int = BUFFER_BYTES,
         **options: Unpack[WebSocketOptions],
     ) -> RequestContext[AioWebSocket]:
-        """Open a WebSocket; await it, or enter it. The arguments are ``Session.ws_connect``'s."""
+        """Open a WebSocket; await or enter it. For the arguments see ``Session.ws_connect``."""
         return RequestContext(
             connect(
                 self._place,
@@ -253,7 +253,7 @@ class AioSession(SessionBase):
 
 
 class _Lent(Submission[Any]):
-    """The body of a request, which is given back afterwards, on the thread that read it."""
+    """The body of a request, which is released afterwards, on the thread that read it."""
 
     lends = True
 
@@ -261,5 +261,5 @@ class _Lent(Submission[Any]):
         self._body = body
 
     def give_back(self, error: BaseException | None) -> None:
-        """Give it back."""
+        """Release the body."""
         self._body.end(error)

@@ -1,4 +1,4 @@
-"""AioWebSocket: aiohttp's ClientWebSocketResponse, for a task of any event loop."""
+"""AioWebSocket: aiohttp's ClientWebSocketResponse, for tasks of any event loop."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ async def connect(
     options: WebSocketOptions,
     **limits: Unpack[Limits],
 ) -> AioWebSocket:
-    """Open a WebSocket: the inside of ``AioSession.ws_connect``."""
+    """Open a WebSocket: the implementation of ``AioSession.ws_connect``."""
     arranged = arrange(place, url, options, surroundings=await place.surroundings(), **limits)
     opened, remote = await place.portal.aopen(
         place.here(ws_connect.connect), NOTHING, None, arranged.url, **arranged.keywords
@@ -52,13 +52,13 @@ async def connect(
 
 
 class AioWebSocket(WebSocketBase):
-    """An open WebSocket, awaited. Made by ``AioSession.ws_connect``.
+    """An open WebSocket for async code. Created by ``AioSession.ws_connect``.
 
-    Any number of tasks, of any loops, may send; one at a time may receive. The loop thread
+    Any number of tasks, in any loops, may send; one at a time may receive. The loop thread
     receives ahead, as for ``WebSocket``. A message that has already arrived is returned without
-    suspending; under trio, that is no checkpoint.
+    suspending; under trio, this is not a checkpoint.
 
-    Cancelling a ``receive()`` that waits loses no message. Source:
+    Cancelling a waiting ``receive()`` loses no message. Source:
     aiohttp.ClientWebSocketResponse.
     """
 
@@ -92,8 +92,8 @@ class AioWebSocket(WebSocketBase):
         """Return the next message, once there is one.
 
         Args:
-            timeout: seconds to wait, 0 to look only. None takes ``ws_receive`` of the
-                socket's ``ClientWSTimeout``, and waits for ever where that is not set.
+            timeout: seconds to wait; 0 does not wait. None takes ``ws_receive`` of the
+                socket's ``ClientWSTimeout``, and sets no limit if that is not set.
 
         Once the socket is closed, each call returns a message of type CLOSED at once.
 
@@ -133,11 +133,11 @@ class AioWebSocket(WebSocketBase):
         """Send ``data`` as a text message.
 
         A message of up to 16 KiB is posted to the loop thread, and this does not suspend. It
-        waits until the message is written if that is longer, if 64 posted ones are still under
-        way, or if the connection takes no more for now. If a posted message then cannot be
-        written, the next send raises the error.
+        waits until the message is written if it is longer, if 64 posted messages are still
+        waiting, or if the connection is congested. If a posted message cannot be written, the
+        next send raises the error.
 
-        ``compress`` (window bits, 9 to 15) compresses this message alone; the peer must have
+        ``compress`` (window bits, 9 to 15) compresses only this message; the peer must have
         agreed to that.
 
         Raises:
@@ -187,10 +187,10 @@ class AioWebSocket(WebSocketBase):
     async def close(self, *, code: int = WSCloseCode.OK, message: bytes = b"") -> bool:
         """Close the socket, with ``code`` and up to 123 bytes of ``message`` for the peer.
 
-        Waits until the peer has answered, for ``ws_close`` seconds of the socket's
-        ``ClientWSTimeout`` at most; then the connection is dropped, and the close code
-        is 1006. A task that waits in ``receive()`` gets a CLOSED message. What was received
-        and not yet read is lost. Returns False if the socket was closed already.
+        Waits until the peer has responded, for at most ``ws_close`` seconds of the socket's
+        ``ClientWSTimeout``; then the connection is dropped, and the close code is 1006. A task
+        that waits in ``receive()`` gets a CLOSED message. Messages that have been received but
+        not read are lost. Returns False if the socket was already closed.
         """
         return await self._close(code, message)
 

@@ -1,7 +1,7 @@
-"""The arguments that users give: each is checked by itself, in the caller's thread.
+"""Checks of single arguments, in the caller's thread.
 
-The engine would meet a wrong one much later, on the loop thread, and would not say which it
-was; a ``read_bufsize`` of 0 it would take, and wait.
+The engine would find a wrong argument much later, on the loop thread, and would not name it. It
+would even accept some, such as a ``read_bufsize`` of 0, and then hang.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ COMMON_METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OP
 
 
 def check_method(method: str) -> str:
-    """Return ``method`` in upper case; raise for what is no token (RFC 9110, section 9.1)."""
+    """Return ``method`` in upper case; raise if it is not a token (RFC 9110, section 9.1)."""
     if method in COMMON_METHODS:
         return method
     if not isinstance(method, str):
@@ -60,7 +60,7 @@ def check_method(method: str) -> str:
 def check_url(
     url: StrOrURL, base_url: URL | None, params: Query, schemes: frozenset[str] = _SCHEMES
 ) -> URL:
-    """Return the absolute URL to ask for; raise InvalidURL, naming what is wrong with it."""
+    """Return the absolute URL to request; raise InvalidURL with the reason if it is wrong."""
     if not isinstance(url, (str, URL)):
         raise TypeError(f"url must be a str or a yarl.URL, not {type(url).__name__}")
     fault = ""
@@ -71,7 +71,7 @@ def check_url(
     except ValueError as exc:
         fault = fault_of_url(exc)
     if fault:
-        # Not in the except clause: the error would show the other one, which quotes the URL.
+        # Not in the except clause: the error's context would quote the URL.
         raise InvalidUrlClientError(redacted_url(url), fault)
     if target.scheme not in schemes:
         if not target.scheme:
@@ -97,7 +97,7 @@ def check_url(
 
 
 def _fault_of_params(params: Query) -> str | None:
-    """Return what is wrong with a value that requests takes, and what to write."""
+    """Return the fault of a value that requests would accept, and what to write instead."""
     pairs: Any = params.items() if isinstance(params, Mapping) else params
     if not isinstance(pairs, Iterable):
         return f"must be a mapping, pairs or a str, not {type(params).__name__}"
@@ -111,20 +111,20 @@ def _fault_of_params(params: Query) -> str | None:
                 return f"{name!r} is bytes: write str"
             if isinstance(each, Mapping):
                 return (
-                    f"{name!r} is a {type(each).__name__}, which no query can hold: write what "
+                    f"{name!r} is a {type(each).__name__}, which a query cannot hold: write what "
                     f"the server expects, such as {{'{name}[key]': value}} or json.dumps(...)"
                 )
     return None
 
 
 def check_params(params: Query) -> tuple[tuple[str, str], ...]:
-    """Return the ``params`` of a session as pairs of text."""
+    """Return the session's ``params`` as pairs of strings."""
     url = check_url("http://params/", None, params)
     return tuple(url.query.items())
 
 
 def merge_params(defaults: tuple[tuple[str, str], ...], params: Query) -> Query:
-    """Return the session's ``params``, but those whose name is in a request's, and these."""
+    """Return the request's ``params``, and those of the session with other names."""
     if not params:
         return defaults
     if isinstance(params, str):
@@ -138,7 +138,7 @@ def merge_params(defaults: tuple[tuple[str, str], ...], params: Query) -> Query:
 
 
 def check_timeout(timeout: Timeout | Unset, default: ClientTimeout) -> ClientTimeout:
-    """Return the ClientTimeout meant: a number is the total, None and 0 set no limit.
+    """Return the ClientTimeout for an argument: a number is the total, None and 0 no limit.
 
     A pair limits connecting and each wait for the response, as in requests.
     """
@@ -166,20 +166,20 @@ def check_timeout(timeout: Timeout | Unset, default: ClientTimeout) -> ClientTim
 
 NO_TIMEOUT = ClientTimeout(total=None)
 
-#: A session's own, as aiohttp's: five minutes for everything, thirty seconds to connect.
+#: The default of a session, as in aiohttp: five minutes in total, thirty seconds to connect.
 DEFAULT_TIMEOUT = ClientTimeout(total=5 * 60, sock_connect=30)
 
-#: Timeouts are frozen, and a program has a few of them: each is looked at once.
+#: Timeouts are frozen, and a program has few of them, so each is checked once.
 _checked_timeouts: dict[aiohttp.ClientTimeout, ClientTimeout] = {}
 
 
-#: Nor are there many numbers among them.
+#: There are few different numbers, too.
 _totals: dict[float, ClientTimeout] = {}
 
 
 def _checked_timeout(given: aiohttp.ClientTimeout) -> ClientTimeout:
     for name in ("total", "connect", "sock_read", "sock_connect", "pool", "sock_write"):
-        limit = getattr(given, name, None)  # aiohttp's own has no more than the first four
+        limit = getattr(given, name, None)  # aiohttp's class has only the first four
         if limit is not UNSET and seconds(f"timeout.{name}", limit) == math.inf:
             raise ValueError(f"timeout.{name} must be finite, or None for no limit")
     timeout = given if isinstance(given, ClientTimeout) else ClientTimeout(*attr.astuple(given))
@@ -189,18 +189,18 @@ def _checked_timeout(given: aiohttp.ClientTimeout) -> ClientTimeout:
 
 
 def check_trace_configs(given: Iterable[TraceConfig] | None) -> list[TraceConfig]:
-    """Return the TraceConfigs of a session as a list of its own."""
+    """Return the TraceConfigs of a session as a new list."""
     if isinstance(given, TraceConfig):
         raise TypeError("trace_configs must be a list of TraceConfig: write [trace_config]")
     configs = list(given or ())
     for config in configs:
         if not isinstance(config, TraceConfig):
-            raise TypeError(f"trace_configs must hold TraceConfig, not {type(config).__name__}")
+            raise TypeError(f"trace_configs must hold TraceConfigs, not {type(config).__name__}")
     return configs
 
 
 def check_raise_for_status(value: Any) -> Any:
-    """Return ``value``: whether to raise, or a function; None, which is aiohttp's too, is no."""
+    """Return ``value``, a bool or a function; None means False, as in aiohttp."""
     if value is None or isinstance(value, int):
         return bool(value)
     if not callable(value):
@@ -211,18 +211,18 @@ def check_raise_for_status(value: Any) -> Any:
 
 
 def check_version(value: HttpVersion) -> HttpVersion:
-    """Return the HTTP version to speak, or raise ValueError: the engine would claim any."""
+    """Return ``value``, or raise ValueError: the engine would accept any version."""
     if value not in (HttpVersion10, HttpVersion11):
         raise ValueError(f"version must be HttpVersion10 or HttpVersion11, not {value!r}")
     return value
 
 
-#: Would end the name, the cookie or the header, or is taken away on the way.
+#: Characters that would end the name, the cookie or the header, or would be stripped.
 _NOT_IN_NAMES = re.compile(r'[\x00-\x20\x7f"=;,]')
-#: The same of values, which may have blanks and quotes.
+#: The same for values, which may contain blanks and quotes.
 _NOT_IN_VALUES = re.compile(r"[\x00-\x1f\x7f;]")
 _SURROGATES = re.compile("[\ud800-\udfff]")
-#: What cannot be in a cookie that some server has set; tabs and odd octets can be.
+#: Characters that no server can set in a cookie; tabs and non-ASCII octets are possible.
 _NEVER = re.compile("[\x00-\x08\x0a-\x1f\x7f;\ud800-\udc7f\udd00-\udfff]")
 
 
@@ -230,12 +230,12 @@ def check_cookies(name: str, value: Any) -> list[tuple[str, Morsel[str]]]:
     """Return the cookies as pairs that the engine sends unchanged.
 
     Args:
-        name: what the argument is called.
-        value: a mapping, or pairs; drawn here, for an iterator is the caller's code.
+        name: the name of the argument.
+        value: a mapping, or pairs; read here, because an iterator is the caller's code.
 
     Raises:
         TypeError: it is neither, or a cookie is neither text nor a Morsel.
-        ValueError: a name or value cannot be sent. The message names the cookie, and does not
+        ValueError: a name or value cannot be sent. The message names the cookie, but does not
             show its value.
     """
     given = items_of(value) if isinstance(value, Mapping) else value
@@ -268,13 +268,13 @@ def _check_cookie(argument: str, name: object, value: object) -> Morsel[str]:
     if _NOT_IN_VALUES.search(value) or _SURROGATES.search(value):
         raise ValueError(
             f"{argument} has a value for {name!r} that cannot be sent: it may have no semicolon, "
-            "control characters or lone surrogates; encode it, by urllib.parse.quote say"
+            "control characters or lone surrogates; encode it, for example with urllib.parse.quote"
         )
     return _verbatim(name, value)
 
 
 def _from_morsel(argument: str, name: str, given: Morsel[Any]) -> Morsel[str]:
-    # The name is the Morsel's own, as in aiohttp and requests, whatever it is filed under.
+    # As in aiohttp and requests, the Morsel's own name counts, not its key.
     coded = given.coded_value if given.coded_value is not None else given.value
     if coded is None:
         raise ValueError(f"{argument} has a Morsel for {name!r} that has no value: call its set()")
@@ -289,7 +289,7 @@ def _from_morsel(argument: str, name: str, given: Morsel[Any]) -> Morsel[str]:
 
 def _verbatim(name: str, value: str) -> Morsel[str]:
     morsel = make_morsel(name, value)
-    # Where the engine takes the one for the other, it is the same.
+    # If the engine confuses the two, they are equal.
     vars(morsel).update(_value=value)
     return morsel
 
@@ -312,7 +312,7 @@ def _server_name(name: str, value: object) -> str:
     try:
         return canonical_server_name(_text(name, value))
     except ValueError as exc:
-        raise ValueError(f"{name} can be no name of a server: {exc}") from None
+        raise ValueError(f"{name} is not a valid server name: {exc}") from None
 
 
 def _names(name: str, value: Any) -> tuple[str, ...]:
@@ -324,7 +324,7 @@ def _names(name: str, value: Any) -> tuple[str, ...]:
 
 
 def _coding(name: str, value: object) -> bool | str:
-    # What the engine cannot compress it would send as it is, under a name that is not true.
+    # The engine would send the body uncompressed, with a Content-Encoding that is not true.
     if not isinstance(value, bool) and value not in ("gzip", "deflate"):
         raise ValueError(f"{name} must be 'gzip', 'deflate', True or False, not {value!r}")
     return value
@@ -337,8 +337,8 @@ def _functions(name: str, value: Any) -> tuple[Any, ...]:
     return functions
 
 
-#: The checks of options that go to the engine as they are, by name. None is left out before:
-#: it is the engine's own default.
+#: The checks of options that are passed to the engine unchanged, by name. None has been removed
+#: before: it means the engine's default.
 CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "allow_redirects": _flag,
     "auto_decompress": _flag,

@@ -26,24 +26,24 @@ class BearerAuth(AsyncBearerAuth):
         bearer = BearerAuth(get_token, origin="https://api.example")
         session = Session(auth=bearer)
 
-    A fixed token is given as a str, ``auth=BearerAuth("token")``. It is sent wherever credentials
-    in ``auth=`` are sent, and not sent again after a 401.
+    A fixed token is passed as a str, ``auth=BearerAuth("token")``. It is sent wherever credentials
+    in ``auth=`` are sent, and the request is not repeated after a 401.
 
-    The first request gets a token, and so does a request that the server answers with 401: once
-    for each request, which is then sent again if its body can be (a generator cannot). One
-    thread gets the token at a time, and the others wait for it. Requests that ``get_token``
-    makes itself, even through this session, are sent without a token. It must not leave them to
-    other threads, whose requests would wait for the token.
+    ``get_token`` is called for the first request, and again if the server responds with 401, once
+    per request. The request is then repeated if its body can be sent again (a generator cannot).
+    One thread at a time gets the token, and the others wait for it. Requests that ``get_token``
+    makes, even through this session, are sent without a token. It must not make them in other
+    threads, because these would wait for the token.
 
-    Sessions that share a BearerAuth share the token. Sessions with a ``loop_thread`` of their own
-    may each get one at the same time.
+    Sessions that share a BearerAuth share the token. Sessions with different ``loop_thread``
+    arguments may fetch tokens at the same time.
 
     Args:
         get_token: the token, or a function that returns a valid one, as a str. A plain function
-            runs in the thread of a blocked caller, whose request fails with the error it raises;
-            an ``async def`` function on the loop thread.
-        origin: the only server that gets the token, such as ``"https://api.example"``, wherever
-            redirects lead. None is the server of the first request.
+            runs in the thread of a blocked caller, and its request fails with the error that the
+            function raises. An ``async def`` function runs on the loop thread.
+        origin: the only server that gets the token, such as ``"https://api.example"``, even after
+            redirects. None means the server of the first request.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class BearerAuth(AsyncBearerAuth):
                 f"{type(get_token).__name__}"
             )
         self._get_here: Callable[[], str] | None = None
-        #: The round under way, if there is one.
+        #: The current round, if any.
         self._rounds: PerLoop[list[_Round]] = PerLoop(list)
         if callable(get_token) and not inspect.iscoroutinefunction(get_token):
             self._get_here = cast("Callable[[], str]", get_token)
@@ -108,9 +108,9 @@ class BearerAuth(AsyncBearerAuth):
 
 
 class _Round:
-    """One attempt to get a token, made by the first of the waiting callers that is free.
+    """One attempt to get a token, made by the first waiting caller that is free.
 
-    It need not be the caller of the first request: the caller of a map is free only when it
+    This may not be the caller of the first request: the caller of a map is free only when it
     takes its next response, and may first wait for another request that needs the same token.
     """
 
@@ -126,7 +126,7 @@ class _Round:
     def needs_another(self) -> bool:
         """Return whether to ask the caller of the running request for the token too.
 
-        False once one caller is certain to do it: other callers may have to start a thread.
+        False once a caller is certain to do it, because other callers may have to start a thread.
         """
         if self._sure or self._claims:
             return False
@@ -134,7 +134,7 @@ class _Round:
         return True
 
     def leave(self, who: object) -> None:
-        """End the round, unless a caller other than that of ``who`` is getting the token."""
+        """End the round, unless another caller than that of ``who`` is getting the token."""
         self._claims.append(self)  # from here on no caller can claim it
         if self._claims[0] in (who, self):
             self.over.set()

@@ -1,6 +1,6 @@
-"""Connectors: descriptions of how to connect, made in any thread and without an event loop.
+"""Connectors: descriptions of connections, created in any thread and without an event loop.
 
-A Session makes a live pool of its description on the loop thread, and another in a forked child.
+A Session creates a pool from its description on the loop thread, and another in a forked child.
 So one description serves any number of sessions, threads and processes.
 """
 
@@ -49,7 +49,7 @@ class SessionPool(Protocol):
         ...
 
     def __call__(self, question: Callable[[Pool], T], /) -> T | None:
-        """Return the answer of the pool, None if there is none yet. Blocks for one crossing."""
+        """Return the pool's answer, or None if there is no pool yet. Blocks for one crossing."""
         ...
 
     def close_pool(self, abort_ssl: bool) -> None:
@@ -58,13 +58,13 @@ class SessionPool(Protocol):
 
 
 class BaseConnector:
-    """The base of all connectors. A description: immutable, comparable, needs no event loop.
+    """The base class of all connectors: immutable descriptions that need no event loop.
 
-    Two descriptions are equal when their parts are, and pickle where their parts do (an
-    ``ssl.SSLContext`` does not). Each session opens a pool of its own from the description
-    it is given. Sessions made with ``connector_owner=False`` and the *same* description use
-    one pool together, which lasts until ``close()``. Those given another session's
-    ``connector`` use its pool, which the last of them to close closes.
+    Two descriptions are equal if their parts are, and can be pickled if their parts can (an
+    ``ssl.SSLContext`` cannot). Each session opens its own pool from its description. Sessions
+    with ``connector_owner=False`` and the *same* description share a pool, which lasts until
+    ``close()``. Sessions that are given another session's ``connector`` share its pool, which
+    closes with the last of them.
     """
 
     __slots__ = ("_pool", "_settings", "_shared", "_token")
@@ -112,32 +112,33 @@ class BaseConnector:
         return self._settings.keepalive_timeout
 
     def snapshot(self) -> PoolSnapshot:
-        """Return how many connections are open, idle and waited for at this moment.
+        """Return the current numbers of open and idle connections, and of waiting requests.
 
         Any thread may call it, on the ``connector`` of a session. Blocks for one crossing.
 
         Raises:
-            RuntimeError: This is a mere description, which has no connections. Use
+            RuntimeError: This is only a description, without connections. Use
                 ``session.connector``.
         """
         if self._pool is None:
-            raise RuntimeError("only the connector of a session has connections: session.connector")
+            raise RuntimeError("only a session's connector has connections: use session.connector")
         held = self._pool(_snapshot)
         return PoolSnapshot(self.limit, self.limit_per_host) if held is None else held
 
     @property
     def closed(self) -> bool:
-        """Whether ``close`` was called; for the pool of one session, also if that is closed."""
+        """Whether ``close`` was called, or the session of this pool is closed."""
         owned = self._shared is None and self._pool is not None and self._pool.closed
         return owned or self._token.closed
 
     def close(self, *, abort_ssl: bool = False) -> None:
         """Close the connections, even those in use. Blocks; may be called again.
 
-        They are those of the pool that sessions with ``connector_owner=False`` share, or, for
-        ``session.connector``, of the session's own pool. Requests of these sessions then raise
-        ClientConnectionError, and so do those of sessions made later. A shared pool outlives its
-        sessions until this is called. ``abort_ssl`` closes TLS connections without a goodbye.
+        This closes the pool that sessions with ``connector_owner=False`` share, or, for
+        ``session.connector``, the session's own pool. Requests of these sessions then raise
+        ClientConnectionError, and so do those of sessions created later. A shared pool outlives
+        its sessions until this is called. ``abort_ssl`` drops TLS connections without a TLS
+        close.
         """
         if self._shared is not None:
             self._shared.close(abort_ssl)
@@ -146,7 +147,7 @@ class BaseConnector:
             self._pool.close_pool(abort_ssl)
 
     async def aclose(self, *, abort_ssl: bool = False) -> None:
-        """Like ``close``, awaited by a task of any loop, whose thread does not block."""
+        """Like ``close``, for tasks of any loop: it does not block their thread."""
         load(*ANYIO)
         await anyio.to_thread.run_sync(partial(self.close, abort_ssl=abort_ssl))
 
@@ -159,15 +160,15 @@ class BaseConnector:
         return PoolFactory(self._settings, token)
 
     def _bound(self, factory: PoolFactory, pool: SessionPool) -> Self:
-        """Return this description as the ``connector`` of the session that ``factory`` serves."""
+        """Return this description as the ``connector`` of the session that uses ``factory``."""
         shared = self._shared if factory.token is self._token else None
         return _described(type(self), self._settings, factory.token, pool, shared)
 
     def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError(f"a connector is a description: make a new one with {name}=")
+        raise AttributeError(f"a connector is immutable: create a new one with {name}=")
 
     def __delattr__(self, name: str) -> None:
-        raise AttributeError(f"a connector is a description: {name} cannot be deleted")
+        raise AttributeError(f"a connector is immutable: {name} cannot be deleted")
 
     def __reduce__(self) -> tuple[Callable[..., BaseConnector], tuple[object, ...]]:
         """Pickle the description. A connector with an ``ssl.SSLContext`` raises TypeError."""
@@ -179,8 +180,8 @@ class BaseConnector:
         if is_system_context(settings.ssl):
             return _described_with_system, (type(self), replace(settings, ssl=True))
         raise TypeError(
-            f"a {type(self).__name__} with an ssl.SSLContext cannot be pickled, since a context "
-            "cannot: make both where they are used, or write ssl=True, False, "
+            f"a {type(self).__name__} with an ssl.SSLContext cannot be pickled, because a context "
+            "cannot: create both where they are used, or write ssl=True, False, "
             '"system" or a Fingerprint'
         )
 
@@ -243,15 +244,15 @@ def _shown(part: object) -> str:
 
 @answering("TCPConnector")
 class TCPConnector(BaseConnector):
-    """Connections over TCP: the default of a session.
+    """Connections over TCP, the default.
 
     Args:
         ssl: True verifies (certifi's authorities, or those that SSL_CERT_FILE and
             SSL_CERT_DIR name), False does not, "system" verifies with the operating system's
-            trust store; or an ``ssl.SSLContext``, or a Fingerprint. A request's own ``ssl=``
+            trust store; or an ``ssl.SSLContext``, or a Fingerprint. A request's ``ssl=``
             takes precedence. ``verify_ssl``, ``ssl_context`` and ``fingerprint`` are older
             spellings.
-        use_dns_cache: Whether addresses are remembered, for ``ttl_dns_cache`` seconds (None sets
+        use_dns_cache: Whether addresses are cached, for ``ttl_dns_cache`` seconds (None sets
             no limit) and ``dns_cache_max_size`` names.
         family: ``socket.AF_INET`` or ``AF_INET6`` to use only one of them.
         local_addr: The (address, port) to connect from; port 0 lets the system choose.
@@ -264,7 +265,8 @@ class TCPConnector(BaseConnector):
         limit_per_host: Maximum number of open connections to one host; 0 sets no limit.
         enable_cleanup_closed: Drop TLS connections that the peer never closes. Useful on
             Python before 3.12.8, ignored with a warning elsewhere.
-        timeout_ceil_threshold: Timeouts above so many seconds are rounded up to whole seconds.
+        timeout_ceil_threshold: Timeouts of more seconds than this are rounded up to whole
+            seconds.
         happy_eyeballs_delay: Seconds after which the next address is tried at the same time as
             the last (RFC 8305); None tries one after the other.
         interleave: How many addresses of the first family are tried before the second one.
@@ -273,7 +275,7 @@ class TCPConnector(BaseConnector):
         ssl_shutdown_timeout: Deprecated by aiohttp.
 
     Raises:
-        TypeError, ValueError: An argument makes no sense; the message names it.
+        TypeError, ValueError: An argument is wrong; the message names it.
     """
 
     __slots__ = ()
@@ -351,7 +353,7 @@ class TCPConnector(BaseConnector):
 
     @property
     def use_dns_cache(self) -> bool:
-        """Whether addresses are remembered."""
+        """Whether addresses are cached."""
         return self._tcp.use_dns_cache
 
     def clear_dns_cache(self, host: str | None = None, port: int | None = None) -> None:
@@ -360,13 +362,13 @@ class TCPConnector(BaseConnector):
         Any thread may call it, on the ``connector`` of a session. Blocks for one crossing.
 
         Raises:
-            ValueError: Only one of the two was given.
+            ValueError: Only one of the two is given.
             RuntimeError: This is a description that no session has opened.
         """
         if (host is None) != (port is None):
             raise ValueError("either both host and port or none of them are allowed")
         if self._pool is None:
-            raise RuntimeError("only the connector of a session has a cache: session.connector")
+            raise RuntimeError("only a session's connector has a cache: use session.connector")
 
         def clear(pool: Pool) -> None:
             if isinstance(pool, TCPPool):
@@ -375,14 +377,14 @@ class TCPConnector(BaseConnector):
         self._pool(clear)
 
 
-#: aiohttp's own criterion; without it, aiohttp is not asked to clean up.
+#: aiohttp's own criterion; if it is missing, aiohttp is not asked to clean up.
 _NEEDS_CLEANUP_CLOSED = getattr(aiohttp.connector, "NEEDS_CLEANUP_CLOSED", False)
 
 
 def keeping(
     limit: int, limit_per_host: int, keepalive_timeout: float | Unset | None, force_close: bool
 ) -> dict[str, Any]:
-    """Return the checked settings that every kind of pool has."""
+    """Return the checked settings that all kinds of pools have."""
     if isinstance(keepalive_timeout, Unset):
         keepalive_timeout = None if force_close else PoolSettings.keepalive_timeout
     elif force_close and keepalive_timeout is not None:

@@ -1,9 +1,9 @@
-"""Cookie files: aiohttp's JSON, and the format of Netscape.
+"""Cookie files: aiohttp's JSON, and the Netscape format.
 
-curl, wget, yt-dlp and browsers' add-ons share the latter. The standard library's MozillaCookieJar
-is not used: it leaves the expiry of session cookies empty, which curl misreads; it refuses a
-domain without a leading dot, and warns with a traceback; its errors quote the line, and with it
-the secret; and it reads in the encoding of the locale.
+curl, wget, yt-dlp and browser add-ons use the latter. The standard library's MozillaCookieJar is
+not used: it leaves the expiry of session cookies empty, which curl misreads; it refuses domains
+without a leading dot, and warns with a traceback; its errors quote the line with the secret; and
+it reads files in the encoding of the locale.
 
 Octets that are not UTF-8 become surrogate escapes, as in headers.
 """
@@ -165,7 +165,7 @@ def _imported(
     """Return a cookie that another program wrote; raise ValueError, without quoting it."""
     domain = _domain(written.strip())
     if not domain:
-        raise ValueError("names no domain")
+        raise ValueError("has no domain")
     if _NEVER.search(name + value):
         raise ValueError("has control characters or semicolons")
     try:
@@ -174,7 +174,7 @@ def _imported(
         deadline = math.nan
     if math.isnan(deadline):
         # Raised here: the error of float() quotes the field, which may be a shifted value.
-        raise ValueError("has an expiry that is no number of seconds")
+        raise ValueError("has an expiry that is not a number of seconds")
     return Cookie(
         name,
         value,
@@ -280,10 +280,10 @@ def _from_saved(written: str, saved: Mapping[str, Any]) -> Cookie:
     name, value = str(saved["key"]), str(saved["coded_value"])
     domain = canonical_domain(written)
     if domain is None or _NEVER.search(name + value):
-        raise ValueError(f"there can be no cookie {name!r} of {written!r}")
+        raise ValueError(f"there cannot be a cookie {name!r} of {written!r}")
     expires = saved.get("expires_timestamp")
     if expires is not None and not math.isfinite(float(expires)):
-        raise ValueError(f"the cookie {name!r} has an expiry that is no number of seconds")
+        raise ValueError(f"the cookie {name!r} has an expiry that is not a number of seconds")
     path = str(saved.get("path") or "/")
     return Cookie(
         name,

@@ -40,7 +40,7 @@ J = TypeVar("J", bound=AbstractCookieJar)
 
 
 class BaseCookieJar(JarSettings, Generic[J]):
-    """What all cookie jars can do. Any thread may use one; each method crosses once."""
+    """The common methods of all cookie jars. Any thread may use one; each method crosses once."""
 
     def __init__(self, live: J) -> None:
         self._live = live
@@ -119,11 +119,11 @@ class BaseCookieJar(JarSettings, Generic[J]):
         return copy.deepcopy(live)
 
     def _attach(self, portal: Portal[Any]) -> None:
-        """Use the portal of a session that the jar was given to from now on."""
+        """Use the portal of a session that has this jar, from now on."""
         if portal.loop_thread is not self._loop_thread and self._portal is not None:
             raise ValueError(
                 "this cookie jar belongs to sessions of another loop_thread: only one thread "
-                "may touch it, so make a second jar"
+                "may use it, so create a second jar"
             )
         self._portal = portal
         self._loop_thread = portal.loop_thread
@@ -201,8 +201,8 @@ class CookieJar(BaseCookieJar[LiveCookieJar]):
         """Write the cookies to a file that only its owner may read.
 
         Args:
-            file_path: the file; one that is there is overwritten.
-            format: ``"json"`` is aiohttp's own, which holds all there is of each cookie.
+            file_path: the file; an existing file is overwritten.
+            format: ``"json"`` is aiohttp's own, which stores all attributes of the cookies.
                 ``"netscape"`` is the cookies.txt of curl, wget and browsers. It leaves out
                 cookies for every host, such as those of ``Session(cookies=...)``, cookies of
                 Unix sockets and, with a warning, cookies that contain a tab.
@@ -228,13 +228,13 @@ class CookieJar(BaseCookieJar[LiveCookieJar]):
     def load(self, file_path: str | os.PathLike[str]) -> None:
         """Replace the cookies by those in a file, whose format is detected.
 
-        The file was written by ``save``, by aiohttp's, as a cookies.txt by curl, wget, a
-        browser's add-on or any other program, or as JSON by an add-on, Playwright, Puppeteer or
+        The file may be written by ``save``, by aiohttp's ``save``, as a cookies.txt by curl, wget,
+        a browser add-on or any other program, or as JSON by an add-on, Playwright, Puppeteer or
         Selenium. A malformed line or entry is skipped, with a warning that gives its number. An
         empty file has no cookies.
 
-        Raises OSError, ValueError or pickle.UnpicklingError where the file is missing
-        or malformed; the jar is then as it was.
+        Raises OSError, ValueError or pickle.UnpicklingError if the file is missing or
+        malformed; the jar is then unchanged.
         """
         path = os.fspath(file_path)
         loaded = LiveCookieJar(unsafe=self._unsafe)
@@ -244,9 +244,9 @@ class CookieJar(BaseCookieJar[LiveCookieJar]):
         except (OSError, pickle.UnpicklingError):
             raise
         except ValueError as exc:
-            raise ValueError(f"{path} does not hold cookies: {exc}") from exc
+            raise ValueError(f"{path} is not a file of cookies: {exc}") from exc
         except Exception as exc:
-            raise ValueError(f"{path} does not hold cookies as save() writes them") from exc
+            raise ValueError(f"{path} is not a file of cookies as written by save()") from exc
         self._do(lambda jar: jar.adopt(loaded))
         _warn_of(path, odd)
 
@@ -266,7 +266,7 @@ class PassingJar(BaseCookieJar[PassingCookieJar]):
 
 
 class WrappedCookieJar(BaseCookieJar[AbstractCookieJar]):
-    """A session's view of a jar of aiohttp's, or of one that a user wrote for aiohttp.
+    """A session's view of one of aiohttp's jars, or of one written for aiohttp by a user.
 
     The jar keeps its own rules. From the first request on, its methods are called on the loop
     thread and must not block.
@@ -276,12 +276,12 @@ class WrappedCookieJar(BaseCookieJar[AbstractCookieJar]):
         return copy_of_jar(live)
 
 
-#: So that sessions with the same jar share the view of it.
+#: Lets sessions with the same jar share its view.
 _wrapped: weakref.WeakValueDictionary[int, WrappedCookieJar] = weakref.WeakValueDictionary()
 
 
 def jar_for(given: object) -> BaseCookieJar[Any]:
-    """Return the jar that a session uses if it is given this one; a new jar for None.
+    """Return the jar that a session uses for this argument; a new jar for None.
 
     Raises:
         TypeError: it is not a cookie jar.
@@ -322,5 +322,5 @@ def copied_morsels(jar: AbstractCookieJar) -> list[Morsel[str]]:
 
 
 def identity(morsel: Morsel[str]) -> tuple[str, str, str]:
-    """Return what identifies a cookie (RFC 6265, section 5.3)."""
+    """Return the key that identifies a cookie (RFC 6265, section 5.3)."""
     return morsel["domain"], morsel["path"], morsel.key

@@ -1,4 +1,4 @@
-"""The command of curl's that sends the same request."""
+"""curl commands equivalent to requests."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from .._models import Head
 from .redaction import HIDDEN, shown_header, text_without_secrets, url_text
 from .transports import split_unix_url
 
-#: Stands for a body that is not here: of a file or an iterator, or a long one.
+#: Stands for a body that is not available: of a file or an iterator, or a long one.
 ELSEWHERE = "@BODY"
 #: Bytes of a body above which it is left out.
 LONGEST = 2**16
 
-#: What curl writes itself; but not a Host that is another than the URL's.
+#: Headers that curl adds itself, except a Host other than the URL's.
 _CURLS_OWN = frozenset({"content-length", "transfer-encoding", "connection", "accept-encoding"})
 
 
 class CurlBody(NamedTuple):
-    """A body, as curl is to get it."""
+    """A body, in the form that curl needs."""
 
     arguments: Sequence[str] = ()
-    #: What is piped into curl.
+    #: The data to pipe into curl.
     stdin: bytes | None = None
-    #: Whether curl makes the Content-Type, with the boundary in it.
+    #: Whether curl creates the Content-Type, including the boundary.
     multipart: bool = False
 
 
@@ -49,10 +49,10 @@ def curl_command(
     """Return the command, for a POSIX shell.
 
     Args:
-        headers: those to send; the ones that curl sends anyway are left out.
+        headers: the headers to send; those that curl adds anyway are left out.
         unix_socket: the path of the socket to connect to.
-        options: more of curl's.
-        secrets: whether it holds passwords, tokens and cookies. Those of the body are its own.
+        options: further options of curl.
+        secrets: whether to include passwords, tokens and cookies. The body decides for itself.
     """
     words = ["curl", *options]
     target = url_text(url, secrets=secrets)
@@ -95,7 +95,7 @@ def _header_words(
 
 
 def body_of_bytes(data: bytes, content_type: str, *, secrets: bool) -> CurlBody:
-    """Return a body that is here."""
+    """Return a body that is available as bytes."""
     if not data:
         return CurlBody()
     if len(data) > LONGEST:
@@ -112,7 +112,7 @@ def body_of_bytes(data: bytes, content_type: str, *, secrets: bool) -> CurlBody:
 def curl_of_options(
     method: str, url: str | URL, options: Mapping[str, Any], *, secrets: bool
 ) -> str:
-    """Return the command for a request that is described by the keywords of one.
+    """Return the command for a request described by the keywords of ``Session.request``.
 
     Raises:
         ValueError: the URL is relative.
@@ -121,7 +121,7 @@ def curl_of_options(
     unix_socket, target = (None, url) if over is None else over
     address = URL(target)
     if not address.is_absolute():
-        raise ValueError(f"the URL is relative, and so depends on the session: {address}")
+        raise ValueError(f"the URL is relative, so it depends on the session: {address}")
     if (params := options.get("params")) is not None:
         address = address.extend_query(params)
     headers = CIMultiDict[str](options.get("headers") or ())
@@ -144,7 +144,7 @@ def curl_of_options(
 
 
 def body_of(data: object, document: Any, headers: CIMultiDict[str], *, secrets: bool) -> CurlBody:
-    """Return what ``data=`` or ``json=`` of a request stand for; adds its type to ``headers``."""
+    """Return the body for ``data=`` or ``json=``; adds its type to ``headers``."""
     if document is not None:
         headers.setdefault("Content-Type", "application/json")
         return body_of_bytes(json.dumps(document).encode(), "application/json", secrets=secrets)
@@ -155,7 +155,7 @@ def body_of(data: object, document: Any, headers: CIMultiDict[str], *, secrets: 
     if isinstance(data, FORM_TYPES):
         payload = form_of(data)()
     elif isinstance(data, FormData):
-        payload = None  # to be made once only: it may hold files
+        payload = None  # may be created only once, because it may contain files
     elif isinstance(data, str):
         payload, kind = data.encode(), "text/plain; charset=utf-8"
     if isinstance(payload, BytesPayload):
@@ -170,10 +170,10 @@ def body_of(data: object, document: Any, headers: CIMultiDict[str], *, secrets: 
 
 
 def curl_of_response(head: Head, sent: object, *, secrets: bool) -> str:
-    """Return the command for the request that got a response.
+    """Return the command for the request of a response.
 
     Args:
-        sent: its body as the engine got it; None if that is not known.
+        sent: the request's body as passed to the engine; None if unknown.
     """
     info = head.request_info
     headers = list(info.headers.items())

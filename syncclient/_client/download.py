@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from .place import Place
     from .request import RequestOptions
 
-#: Seconds without a byte after which a connection counts as lost.
+#: Seconds without data after which a connection counts as lost.
 _STALLED = 60.0
 
 
@@ -64,12 +64,12 @@ def download(
     target, is_folder = _target(path)
     for name in ("data", "json", "upload_progress"):
         if name in options:
-            raise TypeError(f"download makes a GET, and takes no {name}=")
+            raise TypeError(f"download sends a GET, and does not accept {name}=")
     prepared = prepare(place, "GET", url, options)
     method, asked, timeout, engine = prepared.crossing
     for name in (hdrs.RANGE, hdrs.IF_RANGE):
         if name in engine.get("headers", ()):
-            raise ValueError(f"headers must have no {name}: download chooses what to ask for")
+            raise ValueError(f"headers must not contain {name}: download sets it itself")
     if options.get("timeout", UNSET) is UNSET:
         timeout = attr.evolve(
             timeout,
@@ -139,12 +139,12 @@ def download(
 def _received(buffer: BodyBuffer, partial: PartialFile) -> Iterator[None]:
     """Receive the rest of a body on its loan, and append it to the file; yield with each piece.
 
-    Ends early, and leaves it to the loop to say why, where the server is slow, the connection or
-    the session is closed, or a timeout or deadline is over. After an interrupt, or an error of
-    the file, the download is over: the file has the bytes of which it knows, and no others.
+    Ends early if the server is slow, the connection or the session is closed, or a timeout or
+    deadline is over; the loop then finds the reason. After an interrupt, or an error of the file,
+    the download is over: the file contains exactly the bytes that it has counted.
     """
     loan, buffer.loan = buffer.loan, None
-    if loan is None:  # the download has been ended meanwhile
+    if loan is None:  # the download has ended in the meantime
         return
     space = memoryview(bytearray(MOST))
     while not buffer.late() and overdue() is None and (n := loan.receive_into(space, buffer)):
@@ -154,7 +154,7 @@ def _received(buffer: BodyBuffer, partial: PartialFile) -> Iterator[None]:
 
 
 def _target(path: str | os.PathLike[str]) -> tuple[Path, bool]:
-    """Return ``path``, and whether it is a directory; raise OSError for one that cannot be used."""
+    """Return ``path``, and whether it is a directory; raise OSError if it cannot be used."""
     text = os.fspath(path)
     if not isinstance(text, str):
         raise TypeError(f"path must be a str or a path of str, not {type(text).__name__}")
@@ -174,10 +174,10 @@ def _target(path: str | os.PathLike[str]) -> tuple[Path, bool]:
 def _claim(
     folder: Path, head: Head, asked: URL, number: bool
 ) -> tuple[PartialFile, Iterator[Path]]:
-    """Return the part of the file that ``head`` names, or the URL if that names none.
+    """Return the part of the file that ``head`` or, if it has no name, the URL names.
 
-    Also return further paths to try if the file exists: none, unless it is to ``number``.
-    Only a file with the name of the URL, which the caller has chosen, may be replaced.
+    Also return further paths to try if the file exists: none, unless ``number`` is set.
+    Only a file with the name in the URL, which the caller has chosen, may be replaced.
     """
     found = content_disposition(head.headers.getall(hdrs.CONTENT_DISPOSITION, ()))
     own = asked.name
@@ -212,9 +212,7 @@ class Verifier:
                 f"not {digest!r}"
             ) from None
         if not size:
-            raise ValueError(
-                f"digest must be by an algorithm that has a length of its own, not {algorithm!r}"
-            )
+            raise ValueError(f"digest must use an algorithm with a fixed length, not {algorithm!r}")
         if not re.fullmatch("[0-9a-f]*", self._value) or len(self._value) != 2 * size:
             raise ValueError(
                 f"digest must be {algorithm}: and {2 * size} hexadecimal digits, not {digest!r}"

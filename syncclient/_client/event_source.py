@@ -1,4 +1,4 @@
-"""EventSource: an iterator of server-sent events, over as many connections as it takes."""
+"""EventSource: an iterator of server-sent events that reconnects."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ def sse(
     """Open a source of events: the inside of ``Session.sse``. Blocks until it is connected.
 
     Args:
-        method: the method of the request; language models answer to POST.
-        last_event_id: the id to continue after, known from an earlier source.
+        method: the method of the request; language models need POST.
+        last_event_id: the id to continue after, from an earlier source.
         reconnects: how many attempts to reconnect may fail in a row; None sets no
             limit; with 0 the events end with the connection.
-        idle_timeout: seconds without a byte, comments included, after which the connection
+        idle_timeout: seconds without data, including comments, after which the connection
             counts as lost; None sets no limit.
         max_event_size: maximum number of characters in one event, all lines together.
 
@@ -68,9 +68,9 @@ def sse(
     prepared = prepare(place, method, url, options)
     method, target, timeout, engine = prepared.crossing
     if prepared.body is not NO_BODY and not isinstance(engine.get("data"), bytes):
-        raise TypeError("the body of a request for events must be json= or bytes: it may be resent")
+        raise TypeError("the body of a request for events may be resent: it must be json= or bytes")
     if "timeout" not in options:
-        # A stream of events lasts long: the session's limit is for connecting.
+        # A stream of events is long-lived: the session's limit applies to connecting.
         timeout = attr.evolve(timeout, total=None, sock_read=None)
     if idle_timeout is not None:
         timeout = attr.evolve(timeout, sock_read=seconds("idle_timeout", idle_timeout))
@@ -83,9 +83,9 @@ def sse(
 class EventSource(Closing, Iterator[ServerSentEvent]):
     """The events at a URL: an iterator that reconnects when the connection is lost.
 
-    It ends when the server answers 204, or when it is closed. Close it, preferably by a ``with``
-    block, which closes its connection too. Any thread may close it; one at a time may iterate.
-    Made by ``Session.sse``; follows the rules of the WHATWG's EventSource.
+    It ends when the server responds with 204, or when it is closed. Close it, preferably by a
+    ``with`` block, to close its connection. Any thread may close it; one at a time may iterate.
+    Created by ``Session.sse``; follows the rules of the WHATWG's EventSource.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class EventSource(Closing, Iterator[ServerSentEvent]):
         self._remote: Remote[AsyncEventSource] | None = remote
         self._url = url
         self._parser = EventParser(last_event_id, max_event_size)
-        #: Behind that of the parser, which parses a batch of events before the first is taken.
+        #: Lags behind the parser's, which parses a batch of events before the first is taken.
         self._last_event_id = last_event_id
         self._feed = EventFeed()
         self._number = 1
@@ -127,7 +127,7 @@ class EventSource(Closing, Iterator[ServerSentEvent]):
         return self._parser.retry
 
     def __next__(self) -> ServerSentEvent:
-        """Return the next event. Blocks until there is one, and reconnects as often as needed.
+        """Return the next event. Blocks until it arrives, and reconnects as often as needed.
 
         The wait ends with an event, an error, ``close()`` in another thread (StopIteration), an
         interrupt, which loses nothing, or the closing of the session.
@@ -179,7 +179,7 @@ class EventSource(Closing, Iterator[ServerSentEvent]):
 
     def close(self) -> None:
         """Close the connection, and do not reconnect. Never waits."""
-        self._shut = True  # first: an iterating thread looks at it, even if the rest fails
+        self._shut = True  # first: an iterating thread checks it, even if the rest fails
         remote, self._remote = self._remote, None
         self._events.clear()
         if remote is not None:

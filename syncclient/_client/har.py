@@ -24,7 +24,7 @@ from .redaction import HIDDEN, shown_header, shown_url, text_without_secrets
 
 Headers = CIMultiDict[str] | CIMultiDictProxy[str]
 
-#: Bytes of a body above which it is left out, unless the recorder is told otherwise.
+#: Bytes of a body above which it is left out by default.
 BODY_LIMIT = 2**20
 
 
@@ -39,10 +39,10 @@ class HarRecorder(TraceConfig):
     Chrome, Firefox and Safari open the file in their network panel. Each hop of a redirect and
     each attempt of a retry has its entry, and so has a request that failed. Secrets are left out
     by default: passwords, tokens and cookies in headers, URLs, forms and JSON. Bodies of
-    responses are recorded where they are read whole; of a stream only the head is.
+    responses are recorded if they are read at once; of a stream only the headers are.
 
-    Share one among sessions, and they fill one file. It records on the loop thread; any
-    thread may call its methods, none of which waits for a request.
+    Several sessions may share a recorder. It records on the loop thread; any thread may call
+    its methods, which do not wait for requests.
 
     Args:
         secrets: whether passwords, tokens and cookies are recorded.
@@ -82,11 +82,11 @@ class HarRecorder(TraceConfig):
         return f"<HarRecorder {len(self._entries)} entries>"
 
     def clear(self) -> None:
-        """Forget what was recorded."""
+        """Remove all recorded requests."""
         self._entries.clear()
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what was recorded, as the JSON of a HAR file has it."""
+        """Return the recorded requests in the structure of a HAR file."""
         entries = sorted(self._entries.copy(), key=lambda entry: entry.started)
         return {
             "log": {
@@ -97,9 +97,9 @@ class HarRecorder(TraceConfig):
         }
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write what was recorded to a file, private to the user where it holds secrets. Blocks.
+        """Write the recorded requests to a file. Blocks.
 
-        A file of that name is replaced.
+        An existing file is replaced. A file with secrets is readable by the user only.
         """
         text = json.dumps(self.as_dict(), indent=1, ensure_ascii=False)
         if self._secrets:
@@ -107,7 +107,7 @@ class HarRecorder(TraceConfig):
         with open(path, "w", encoding="utf-8", errors="replace") as file:
             file.write(text)
 
-    # -- the loop thread: what aiohttp calls, with what it keeps for each request ------
+    # -- the loop thread: callbacks of aiohttp, with an object for each request --------
 
     async def _start(self, session: ClientSession, kept: SimpleNamespace, params: Any) -> None:
         kept.har = _Entry(params.method, params.url, self._max_body)
@@ -179,7 +179,7 @@ class _Entry:
         self._phase, self._since = "", time.monotonic()
 
     def begin(self, phase: str) -> None:
-        """Count the time from now on as spent on ``phase``; "" is none that HAR knows."""
+        """Count the time from now on as spent on ``phase``; "" is not a phase of HAR."""
         now = time.monotonic()
         if self._phase:
             spent = self._spent.get(self._phase, 0.0)
@@ -187,14 +187,14 @@ class _Entry:
         self._phase, self._since = phase, now
 
     def send(self, method: str, url: URL, headers: Headers) -> None:
-        """Note the head, which is about to be sent."""
+        """Record the headers, which are about to be sent."""
         self.method, self.url = method, url
         self._request_headers = list(headers.items())
         self.begin("send")
         self.begin("wait")
 
     def sent(self, data: bytes) -> None:
-        """Note a piece of the body, which is about to be sent."""
+        """Record a piece of the body, which is about to be sent."""
         self.begin("wait")
         self._spent["send"] = self._spent.get("send", 0.0) + self._spent.pop("wait", 0.0)
         self._request_size += len(data)
@@ -202,7 +202,7 @@ class _Entry:
             self._request_body += data
 
     def answer(self, response: ClientResponse) -> None:
-        """Note the head of the response."""
+        """Record the headers of the response."""
         self.begin("receive")
         self._request_headers = list(response.request_info.headers.items())
         self._status, self._reason = response.status, response.reason or ""
@@ -214,20 +214,20 @@ class _Entry:
         ]
 
     def receive(self, data: bytes) -> None:
-        """Note the body of the response, which has been read."""
+        """Record the body of the response, which has been read."""
         self.begin("")
         self._response_size = len(data)
         if len(data) <= self._max_body:
             self._response_body = data
 
     def fail(self, error: BaseException) -> None:
-        """Note that there is no response."""
+        """Record that there is no response."""
         self.begin("")
-        # By its class: the text may hold what is to be left out.
+        # By its class: the message may contain secrets.
         self._error = type(error).__name__
 
     def as_dict(self, *, secrets: bool) -> dict[str, Any]:
-        """Return the entry as HAR has it."""
+        """Return the entry in the structure of HAR."""
         url = shown_url(self.url, secrets=secrets).with_fragment(None)
         spent = {name: 1000 * seconds for name, seconds in self._spent.copy().items()}
         timings = {name: spent.get(name, -1.0) for name in ("blocked", "dns", "connect")}
@@ -322,7 +322,7 @@ def _cookies(headers: Iterable[str], *, secrets: bool) -> list[dict[str, str]]:
 
 
 def _text(body: bytes, kind: str, *, secrets: bool) -> tuple[str, str]:
-    """Return a body as text, and how that is encoded: "base64", or "" for as it is."""
+    """Return a body as text, and its encoding: "base64", or "" for none."""
     try:
         text = body.decode(content_type(kind).encoding or "utf-8")
     except (UnicodeDecodeError, LookupError):

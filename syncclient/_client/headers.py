@@ -15,7 +15,7 @@ from .._types import LooseHeaders
 
 #: Credentials for HTTP Basic authentication.
 BasicCredentials = BasicAuth | tuple[str, str] | None
-#: What signs requests on their way, as a middleware.
+#: Middlewares that authorise requests.
 Signer = AsyncBearerAuth | DigestAuthMiddleware
 Auth = BasicCredentials | Signer
 
@@ -23,9 +23,9 @@ Auth = BasicCredentials | Signer
 def header_items(
     headers: LooseHeaders, name: str = "headers", *, jar: bool = False
 ) -> list[tuple[str, str]]:
-    """Return the pairs in ``headers``; raise if one of them could not be sent unchanged.
+    """Return the pairs in ``headers``; raise if one of them cannot be sent unchanged.
 
-    ``jar``: whether a Cookie among them may be the jar's.
+    ``jar``: whether a Cookie header among them may come from the jar.
     """
     if isinstance(headers, (Mapping, MultiDict, MultiDictProxy)):
         items: Iterable[Any] = items_of(headers)
@@ -44,9 +44,9 @@ def header_items(
             raise TypeError(f"{name}: a name must be a str, not {type(key).__name__}: {key!r}")
         if value is None:
             raise TypeError(
-                f"{name}[{key!r}] is None, which takes no header away: leave one of the session "
-                "out by a session without it, session.with_options(), and one that is added by "
-                f"itself by skip_auto_headers=[{key!r}]"
+                f"{name}[{key!r}] is None, which does not remove a header: to omit one of the "
+                "session's, derive a session without it by session.with_options(); to omit "
+                f"an automatic one, pass skip_auto_headers=[{key!r}]"
             )
         if not isinstance(value, str):
             raise TypeError(f"{name}[{key!r}] must be a str, not {type(value).__name__}")
@@ -66,7 +66,7 @@ def merge_headers(defaults: CIMultiDict[str], headers: LooseHeaders | None) -> C
         return merged
     own = header_items(headers) if headers else ()
     overridden = {name.lower() for name, _ in own}
-    # One spelling for each name: of two, the engine would keep the last value only.
+    # One spelling for each name: of two spellings, the engine would keep the last value only.
     spelling: dict[str, str] = {}
     for pairs in (header_items(defaults), own) if defaults else (own,):
         for name, value in pairs:
@@ -77,14 +77,14 @@ def merge_headers(defaults: CIMultiDict[str], headers: LooseHeaders | None) -> C
 
 
 def signer(auth: object) -> Signer | None:
-    """Return ``auth`` if it is a middleware, and not merely a header."""
+    """Return ``auth`` if it is a middleware and not just a header."""
     if isinstance(auth, AsyncBearerAuth):
         return auth if auth.lasting_header is None else None
     return auth if isinstance(auth, DigestAuthMiddleware) else None
 
 
 def authorization(auth: object, name: str = "auth") -> str | None:
-    """Return the Authorization header for ``auth``; None for a ``Signer``, which makes its own."""
+    """Return the Authorization header for ``auth``; None for a ``Signer``, which adds its own."""
     if isinstance(auth, Signer):
         return auth.lasting_header if isinstance(auth, AsyncBearerAuth) else None
     try:
@@ -98,7 +98,7 @@ def authorization(auth: object, name: str = "auth") -> str | None:
     else:
         encoding = ""
     if encoding:
-        raise ValueError(f"{name} holds characters that {encoding} cannot encode")
+        raise ValueError(f"{name} contains characters that {encoding} cannot encode")
     what = f"{name} must be a BasicAuth or (login, password), not {type(auth).__name__}"
     if name == "auth":
         what = (

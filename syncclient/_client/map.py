@@ -32,14 +32,14 @@ if TYPE_CHECKING:
 
     from .request import RequestOptions
 
-#: Seconds of pulling from the iterable after which what it has given is sent off.
+#: Seconds of reading from the iterable after which the requests read so far are sent.
 _PULL_TIME = 0.001
 
 R = TypeVar("R")
 
 
 class Request:
-    """A request for ``Session.map``, with a method, options and a tag of its own.
+    """A request for ``Session.map``, with its own method, options and tag.
 
     Args:
         method: ``"GET"``, ``"POST"`` ...
@@ -59,14 +59,14 @@ class Request:
         self.options: RequestOptions = options
 
     def as_curl(self, *, secrets: bool = False) -> str:
-        """Return the command of curl's that sends the same request, for a POSIX shell.
+        """Return the equivalent curl command, for a POSIX shell.
 
-        What a session adds is not in it. A body that is a file or an iterator is not read: it
-        stands there as ``@BODY``, for you to fill in.
+        It does not include settings of a session. A body that is a file or an iterator is not
+        read: the command has ``@BODY`` instead, for you to fill in.
 
         Args:
-            secrets: whether passwords, tokens, cookies and the like are in it; ``[redacted]``
-                stands in their place by default.
+            secrets: whether to include passwords, tokens, cookies and similar; by default they
+                are replaced by ``[redacted]``.
 
         Raises:
             ValueError: the URL is relative.
@@ -84,15 +84,15 @@ RequestLike = StrOrURL | tuple[str, StrOrURL] | Mapping[str, Any] | Request
 Outcome = Reply | BaseException
 
 
-#: A request taken from the iterable, made ready, or None if that failed; and its tag.
+#: A prepared request from the iterable, or None if the preparation failed; and its tag.
 Pulled = tuple[Prepared | None, Any]
 
 
 class ResponseIterator(Closing, Iterator[R], Generic[R]):
     """The responses of ``Session.map``. One thread at a time may iterate; any may close.
 
-    Leaving its ``with`` block, an error, or ``close()`` cancels the requests that are left
-    and waits for them to unwind. If it is only dropped, they are cancelled without waiting.
+    Leaving its ``with`` block, an error, or ``close()`` cancels the remaining requests and
+    waits until they have ended. If it is dropped, they are cancelled without waiting.
     """
 
     def __init__(
@@ -113,12 +113,12 @@ class ResponseIterator(Closing, Iterator[R], Generic[R]):
         self._concurrency = concurrency
         self._return_exceptions = return_exceptions
         self._options = options
-        self._owner = owner  # kept: a session that is dropped is closed
+        self._owner = owner  # kept, because a dropped session is closed
         self._turn = threading.Lock()
         self._remote: Remote[AsyncMany[Crossing, Reply]] | None = None
         self._feed: BatchFeed[Crossing] = BatchFeed()
         self._asked: dict[int, Pulled] = {}
-        #: Outcomes that have arrived; those whose turn it is are in ``_next``.
+        #: Outcomes that have arrived; those that can be yielded are in ``_next``.
         self._come: dict[int, Outcome] = {}
         self._next: deque[tuple[Pulled, Outcome]] = deque()
         self._ordered = ordered
@@ -134,18 +134,18 @@ class ResponseIterator(Closing, Iterator[R], Generic[R]):
         return self
 
     def __next__(self) -> R:
-        """Return the next response, its body read. Blocks until it has arrived.
+        """Return the next response, with its body read. Blocks until it has arrived.
 
         Raises:
-            ClientError: the request failed; or another error of its arguments or its body. The
-                remaining requests are cancelled.
+            ClientError: the request failed. Errors of its arguments or its body are raised as they
+                are. The remaining requests are cancelled.
             RuntimeError: another thread is iterating.
         """
         if innermost() is not None:
             check_nearest()
         try:
             asked, outcome = self._next.popleft()
-        except IndexError:  # also where another thread has closed this just now
+        except IndexError:  # also if another thread has just closed this
             asked, outcome = self._more()
         prepared, tag = asked
         if prepared is None or isinstance(outcome, BaseException) or _has_more(prepared):
@@ -158,7 +158,7 @@ class ResponseIterator(Closing, Iterator[R], Generic[R]):
         return cast(R, response)
 
     def close(self) -> None:
-        """Cancel the remaining requests. Blocks until they have unwound, for seconds at most."""
+        """Cancel the remaining requests. Blocks until they have ended, for seconds at most."""
         self._closed = True
         remote, self._remote = self._remote, None
         try:
@@ -175,7 +175,7 @@ class ResponseIterator(Closing, Iterator[R], Generic[R]):
                 self._give_back()
 
     def __repr__(self) -> str:
-        state = "closed" if self._closed else f"{len(self._asked)} requests asked for"
+        state = "closed" if self._closed else f"{len(self._asked)} requests sent"
         return f"<ResponseIterator {state}>"
 
     # -- results ---------------------------------------------------------------------
@@ -184,8 +184,8 @@ class ResponseIterator(Closing, Iterator[R], Generic[R]):
         """Return the next result once it has arrived, and fetch others with it. Blocks."""
         if not self._turn.acquire(blocking=False):
             raise RuntimeError(
-                "these responses are being iterated over already: by another thread, or by "
-                "code that this iteration has called"
+                "another thread, or code called by this iteration, is already iterating over "
+                "these responses"
             )
         try:
             while not self._closed:
@@ -202,15 +202,15 @@ class ResponseIterator(Closing, Iterator[R], Generic[R]):
             closed = self._closed
             self.close()
             if closed and isinstance(exc, SessionClosedError):
-                raise StopIteration from None  # by another thread, in the midst of this
+                raise StopIteration from None  # by another thread, during this call
             raise
         finally:
             self._turn.release()
             self._tidy()
 
     def _tidy(self) -> None:
-        """Give the bodies back once this is closed; a thread that iterates does it itself."""
-        # A thread that cannot take the turn leaves it to the holder, which calls this afterwards.
+        """Release the bodies once this is closed; an iterating thread does it itself."""
+        # A thread that cannot take the turn leaves this to its holder, which calls it afterwards.
         if self._closed and self._turn.acquire(blocking=False):
             try:
                 self._give_back()
@@ -229,7 +229,7 @@ class ResponseIterator(Closing, Iterator[R], Generic[R]):
             self._sort()
 
     def _sort(self) -> None:
-        """Move the outcomes whose turn it is to ``_next``."""
+        """Move the outcomes that can be yielded to ``_next``."""
         come, asked = self._come, self._asked
         if self._ordered:
             while self._wanted in come:
@@ -248,9 +248,9 @@ class ResponseIterator(Closing, Iterator[R], Generic[R]):
             if self._return_exceptions and isinstance(exc, Exception):
                 return cast(R, exc)
             if isinstance(exc, Exception) and hasattr(exc, "add_note"):  # Python 3.11 and later
-                exc.add_note("of map(): with return_exceptions=True the other requests go on")
+                exc.add_note("in map(): with return_exceptions=True the other requests continue")
             self.close()
-            if isinstance(exc, StopIteration):  # of the user's code, and not the end
+            if isinstance(exc, StopIteration):  # raised by user code; not the end
                 raise RuntimeError("a request of this map raised StopIteration") from exc
             raise
         finally:
@@ -273,7 +273,7 @@ class ResponseIterator(Closing, Iterator[R], Generic[R]):
             del outcome
 
     def _give_back(self) -> None:
-        """Give back the bodies of all requests whose results will not be taken."""
+        """Release the bodies of all requests whose results will not be taken."""
         left = [*self._asked.values(), *(asked for asked, _ in self._next)]
         self._asked, self._come = {}, {}
         self._next.clear()
@@ -287,7 +287,7 @@ class ResponseIterator(Closing, Iterator[R], Generic[R]):
     def _pull(self) -> None:
         """Take requests from the iterable until the window is full or a short time is over.
 
-        Each is sent before the next is taken, since the iterable may be slow.
+        Each is sent before the next is taken, because the iterable may be slow.
         """
         until = time.monotonic() + _PULL_TIME
         while not (self._exhausted or self._closed) and len(self._asked) < self._window:
@@ -322,7 +322,7 @@ class ResponseIterator(Closing, Iterator[R], Generic[R]):
             )
             assert remote is not None
             self._remote = remote
-            if self._closed:  # by another thread, which has found nothing to close
+            if self._closed:  # by another thread, which found nothing to close
                 self._remote = None
                 remote.post(AsyncMany.abandon)
         if self._feed.put(number, prepared.crossing):
@@ -353,7 +353,7 @@ class ResponseIterator(Closing, Iterator[R], Generic[R]):
 
 
 def _tag(request: object) -> Any:
-    """Return the tag of an item of the iterable, which may not be a request at all."""
+    """Return the tag of an item of the iterable, which may not even be a request."""
     if isinstance(request, Request):
         return request.tag
     return request.get("tag") if isinstance(request, Mapping) else None
@@ -371,14 +371,14 @@ async def _open(
 
 
 def _numbered(error: Exception, number: int) -> Exception:
-    """Return ``error`` about the arguments of a request, with the number of the request."""
+    """Return ``error``, about the arguments of a request, with the number of the request."""
     where = f"requests[{number}]"
     if isinstance(error, InvalidURL):
         described = error.description or "invalid URL"
         return type(error)(error.url, f"{described} ({where})").with_traceback(error.__traceback__)
     if type(error) in (TypeError, ValueError, NonHttpUrlClientError):
         return type(error)(f"{where}: {error}").with_traceback(error.__traceback__)
-    return error  # of code of the user's: json_serialize, or a file
+    return error  # of user code: json_serialize, or a file
 
 
 def check_requests(requests: Iterable[RequestLike], options: RequestOptions) -> None:
@@ -396,6 +396,6 @@ def check_requests(requests: Iterable[RequestLike], options: RequestOptions) -> 
     data = options.get("data")
     if isinstance(data, Iterator) or callable(getattr(data, "read", None)):
         raise TypeError(
-            f"data is a {type(data).__name__}, which can be sent once, and each request would "
-            "send it: give each a body of its own, {'url': ..., 'data': ...}"
+            f"data is a {type(data).__name__}, which can be sent only once, but each request "
+            "would send it: give each its own body, {'url': ..., 'data': ...}"
         )

@@ -1,4 +1,4 @@
-"""Blocking middlewares, which the blocked caller runs, among aiohttp's own.
+"""Blocking middlewares, which run in the blocked caller's thread, among aiohttp's own.
 
 ==================  =============  ========================================================
 what                thread         may block, and what wakes it
@@ -40,19 +40,19 @@ if TYPE_CHECKING:
 
 
 class MiddlewareRequest:
-    """A request on its way through the middlewares. Never made by hand.
+    """The request that a blocking middleware gets. Do not create it yourself.
 
-    Each call of the handler sends the request as it is then. A request is one hop: a redirect
-    makes another request, which passes all middlewares again.
+    Each call of the handler sends the request in its present state. A request is one hop: a
+    redirect makes another request, which passes through all middlewares again.
 
-    Any thread may use it, until the middleware has returned.
+    Any thread may use it until the middleware has returned.
     Source: aiohttp.ClientRequest, the part that is useful to middlewares.
 
     Attributes:
         method: ``"GET"``, ``"POST"`` ...
-        url: the URL. The Host header follows it; all other headers stay as they are, Cookie
-            and Authorization included, even if a new URL leads to another host.
-        headers: a mutable multidict, including what the session and the engine have added.
+        url: the URL. The Host header follows it; all other headers do not change, including Cookie
+            and Authorization, even if the new URL leads to another host.
+        headers: a mutable multidict, including headers added by the session and the engine.
     """
 
     __slots__ = ("_body", "_changed", "_errand", "headers", "method", "url")
@@ -94,7 +94,7 @@ class MiddlewareRequest:
         self.headers.popall(hdrs.CONTENT_LENGTH, None)
 
 
-#: Sends a request on and returns its response. Blocks until the head of the response arrives.
+#: Sends a request and returns its response. Blocks until the headers of the response arrive.
 HandlerType = Callable[[MiddlewareRequest], Response]
 
 #: A blocking middleware: it returns the response that its handler returned.
@@ -156,7 +156,7 @@ def is_async(middleware: object) -> bool:
 
 
 class BlockingAdapter:
-    """An aiohttp middleware that has the blocked caller run a blocking one. Loop thread only."""
+    """An aiohttp middleware that runs a blocking one in the caller's thread. Loop thread only."""
 
     __slots__ = ("_adapter", "_is_async", "_middleware")
 
@@ -221,7 +221,7 @@ class _CallerPass:
                 return None
             number = self._number(result)
             response = self._given[number]
-            # Kept until the loop has detached the exchange, which dropping this would release.
+            # Kept until the loop has detached the exchange; dropping this would release it.
             self._kept = response._content and response._content._remote
             return number, _handed_back(response, name_of(self._middleware))
         except Exception as exc:
@@ -235,11 +235,11 @@ class _CallerPass:
                     response.release()
 
     def handle(self, request: MiddlewareRequest) -> Response:
-        """Send the request on. This is the handler that the middleware gets."""
+        """Send the request. This is the handler that the middleware gets."""
         if request is not self._request:
             raise TypeError(
-                f"the handler of {name_of(self._middleware)} takes the middleware's own request, "
-                f"changed or not, and not this {type(request).__name__}"
+                f"the handler of {name_of(self._middleware)} accepts only the middleware's own "
+                f"request, changed or not, not this {type(request).__name__}"
             )
         changed = Changed(
             check_method(request.method),

@@ -1,7 +1,7 @@
-"""What notebooks show of responses: HTML that stands alone, without secrets.
+"""Responses in notebooks: standalone HTML, without secrets.
 
-Servers and users have a say in nearly all of the text, so that ``text_of`` escapes all of it.
-Colours are set where they mean something only, for pages may be light or dark.
+Nearly all of the text comes from servers and users, so ``text_of`` escapes all of it. Colours are
+set only where they have a meaning, because pages may be light or dark.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ _PHASE_COLOURS = {
     "body": "#0969da",
     "middleware": "#bf3989",
 }
-#: Headers that are shown; a server may send many more.
+#: Maximum number of headers that are shown; a server may send many more.
 _MOST = 200
 _CELL = "text-align:left;padding:1px 12px 1px 0;vertical-align:top;word-break:break-word"
 
 
 def response_html(head: Head, timings: Timings | None, attempts: Sequence[Attempt]) -> str:
-    """Return the status line, a bar of the timings, and the headers, folded."""
+    """Return the status line, a bar of the timings, and the collapsed headers."""
     colour = _STATUS_COLOURS.get(head.status // 100, "#57606a")
     badge = _styled(
         "span",
@@ -88,12 +88,12 @@ def _headers(title: str, headers: Iterable[tuple[str, str]]) -> str:
 
 
 def folded(title: str, rows: Sequence[tuple[str, str]]) -> str:
-    """Return a table that is shown at a click."""
+    """Return a collapsed table, which a click expands."""
     return f"<details><summary>{text_of(title)}</summary>{table(rows)}</details>"
 
 
 def table(rows: Sequence[tuple[str, str]]) -> str:
-    """Return names beside values."""
+    """Return a table of names and values."""
     lines = [
         f"<tr>{''.join(_styled('td', _CELL, text_of(cell)) for cell in row)}</tr>"
         for row in rows[:_MOST]
@@ -110,7 +110,7 @@ def _styled(tag: str, style: str, inner: str, *, title: str = "") -> str:
 
 def text_of(text: str) -> str:
     """Return ``text`` as HTML that shows it."""
-    # Here, as it imports a large table of entities; and no request comes this way.
+    # Imported here, because it loads a large table of entities, and no request needs it.
     from html import escape
 
     return escape(text.encode("utf-8", "replace").decode(), quote=True)

@@ -1,4 +1,4 @@
-"""PartialFile: the part of a download received so far, and the note beside it. Blocking."""
+"""PartialFile: the received part of a download, and the note next to it. Blocking."""
 
 from __future__ import annotations
 
@@ -28,31 +28,31 @@ _CAREFUL = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr
 
 
 class PartialFile:
-    """``NAME.part`` beside the target, and ``NAME.part.json``, a note of what it is a part of.
+    """``NAME.part`` next to the target, and ``NAME.part.json``, a note that identifies the version.
 
-    The note is removed before the file is emptied and written afterwards; in between, the file
-    is only appended to. So whenever the process is killed, the file holds the first bytes of
-    the version that the note names, or there is no valid note.
+    The note is removed before the file is emptied, and written afterwards; otherwise the file is
+    only appended to. So if the process is killed at any time, the file contains the first bytes
+    of the version that the note names, or there is no valid note.
 
     Args:
         target: the path of the complete file.
-        source: the resource. A part of another one is useless, because entity tags and
-            dates name the versions of one resource only.
+        source: the resource. A part of another resource is useless, because entity tags and
+            dates identify the versions of one resource only.
         replaces: whether to replace an existing file.
 
     Raises:
-        FileExistsError: the target exists, and is not to be replaced.
-        BlockingIOError: another download to the target is under way.
+        FileExistsError: the target exists, and must not be replaced.
+        BlockingIOError: another download to the target is running.
         OSError: the target exists and is not a file.
     """
 
     def __init__(self, target: Path, source: str = "", *, replaces: bool = True) -> None:
         self.target = target
-        # A digest, since others may read the note, and the source may be a secret.
+        # A digest, because others may read the note, and the source may be secret.
         self._source = hashlib.blake2b(source.encode(), digest_size=16).hexdigest()
         self._replaces = replaces
-        #: Whose file it is. A child that is forked meanwhile shares its descriptor, and with it
-        #: the position and the lock.
+        #: The owner of the file. A child forked during the download shares the descriptor, and
+        #: with it the position and the lock.
         self._pid = os.getpid()
         self._check_target()
         stem = stem_of_part(target.name)
@@ -64,7 +64,7 @@ class PartialFile:
         #: The number of bytes in the part.
         self.offset = os.fstat(self._file.fileno()).st_size
         try:
-            self._check_target()  # again: another download may have finished it meanwhile
+            self._check_target()  # again: another download may have finished in the meantime
             self._take_mode()
         except BaseException:
             self.close()
@@ -84,7 +84,7 @@ class PartialFile:
         if not stat.S_ISREG(there.st_mode):
             raise OSError(
                 errno.EINVAL,
-                "is a device, pipe or socket, and a download would take its place: "
+                "is a device, pipe or socket, which a download would replace: "
                 "read response.content instead",
                 os.fspath(self.target),
             )
@@ -92,8 +92,8 @@ class PartialFile:
     def _taken(self) -> FileExistsError:
         return FileExistsError(
             errno.EEXIST,
-            "the server chose the name of a file that is there already; "
-            "give the path of the file, not of the directory, to replace it",
+            "the server chose the name of an existing file; "
+            "to replace it, pass the path of the file instead of the directory",
             os.fspath(self.target),
         )
 
@@ -105,7 +105,7 @@ class PartialFile:
             try:
                 status = os.fstat(file.fileno())
                 if not stat.S_ISREG(status.st_mode):
-                    raise OSError(errno.EINVAL, "is no regular file", os.fspath(self._path))
+                    raise OSError(errno.EINVAL, "is not a regular file", os.fspath(self._path))
                 self._lock(file)
                 if self._is_at_path(file):
                     if status.st_nlink == 1:
@@ -137,13 +137,13 @@ class PartialFile:
 
     def _busy(self) -> BlockingIOError:
         return BlockingIOError(
-            f"another download to {self.target} is under way: it has {self._path}"
+            f"another download to {self.target} is running, and uses {self._path}"
         )
 
     # -- the bytes and the note -------------------------------------------------------
 
     def known(self) -> Known:
-        """Return what the file and its note say; nothing if they do not match."""
+        """Return the state recorded in the file and its note; empty if they do not match."""
         try:
             note = json.loads(self._read_note())
             known = Known(self.offset, note["validator"], note["total"])
@@ -160,11 +160,11 @@ class PartialFile:
     def _read_note(self) -> bytes:
         with _open_file(self._note, "r", os.O_RDONLY) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise ValueError("no regular file")
+                raise ValueError("not a regular file")
             return file.read(_NOTE_LIMIT) or b""
 
     def restart(self, known: Known) -> None:
-        """Empty the file, and note that it will be a part of ``known``."""
+        """Empty the file, and write a note that it will be a part of ``known``."""
         self._note.unlink(missing_ok=True)
         self._file.seek(0)
         self._file.truncate()
@@ -172,7 +172,7 @@ class PartialFile:
         self._keep = known.validator is not None
         if self._keep:
             note = {"validator": known.validator, "total": known.total, "source": self._source}
-            # If the process is killed here, the note is not JSON, and is ignored.
+            # If the process is killed here, the note is not valid JSON, and is ignored.
             with _open_file(self._note, "w", os.O_WRONLY | os.O_CREAT | os.O_EXCL) as file:
                 file.write(json.dumps(note).encode("ascii"))
 
@@ -200,16 +200,18 @@ class PartialFile:
     # -- the end ---------------------------------------------------------------------
 
     def finish(self) -> None:
-        """Bring the file to the disk, and then under its name.
+        """Flush the file to the disk, and then rename it to its target.
 
-        Raises FileExistsError if there is something by now that is not to be replaced: the
-        ``target`` may be set to another path then, and this be called again.
+        Raises FileExistsError if the target exists by now and must not be replaced: you may then
+        set ``target`` to another path, and call this again.
         """
         if not self._file.closed:
             os.fsync(self._file.fileno())
             if not self._is_at_path(self._file):
                 raise FileNotFoundError(
-                    errno.ENOENT, "was removed or replaced meanwhile", os.fspath(self._path)
+                    errno.ENOENT,
+                    "was removed or replaced during the download",
+                    os.fspath(self._path),
                 )
             self._take_mode(whole=True)
             if sys.platform == "win32":
@@ -222,7 +224,7 @@ class PartialFile:
             except FileExistsError:
                 raise self._taken() from None
         self._keep = True
-        if not os.path.lexists(self._path):  # else the note is another download's by now
+        if not os.path.lexists(self._path):  # otherwise the note belongs to another download
             self._note.unlink(missing_ok=True)
 
     def discard(self) -> None:
@@ -243,7 +245,7 @@ class PartialFile:
                 if not (self._keep and self.offset):
                     self.discard()
                 if sys.platform != "win32":
-                    # A child forked meanwhile has the file open too.
+                    # A child forked during the download has the file open too.
                     fcntl.flock(self._file, fcntl.LOCK_UN)
         self._file.close()
 
@@ -258,9 +260,9 @@ class PartialFile:
         return status if stat.S_ISREG(status.st_mode) else None
 
     def _take_mode(self, *, whole: bool = False) -> None:
-        """Give the part the owner and mode of the file that it will replace.
+        """Set the owner and mode of the part to those of the file that it will replace.
 
-        Until it is ``whole``, its owner may always write to it.
+        Until it is ``whole``, the owner may always write to it.
         """
         old = self._mode()
         if old is None or sys.platform == "win32":
@@ -272,7 +274,7 @@ class PartialFile:
                 break
         mode = stat.S_IMODE(old.st_mode) & 0o777
         if os.fstat(descriptor).st_gid != old.st_gid:
-            mode &= ~0o070  # it was meant for another group
+            mode &= ~0o070  # meant for another group
         with contextlib.suppress(PermissionError):
             os.fchmod(descriptor, mode if whole else mode | 0o600)
 
@@ -295,7 +297,7 @@ def _open_file(path: Path, mode: str, flags: int, permissions: int = 0o666) -> F
 
 
 def _move(path: Path, target: Path) -> None:
-    """Rename ``path`` to ``target``; raises FileExistsError if there is anything."""
+    """Rename ``path`` to ``target``; raises FileExistsError if ``target`` exists."""
     if sys.platform == "win32":
         path.rename(target)
         return
@@ -304,7 +306,7 @@ def _move(path: Path, target: Path) -> None:
     except FileExistsError:
         raise
     except OSError:  # perhaps a file system without hard links
-        # The name is taken first, by an empty file, and that is replaced.
+        # First claim the name with an empty file, which is then replaced.
         _open_file(target, "w", os.O_WRONLY | os.O_CREAT | os.O_EXCL).close()
         try:
             path.replace(target)

@@ -36,13 +36,13 @@ class Place:
 
     A session has a portal, with a pool behind it. A derived session uses the portal of the
     session that it is ``derived_from``. On the loop thread it has an engine session with its own
-    settings, on the same pool: made by the first call that needs it, and kept as long as this
-    place and the things opened through it.
+    settings, on the same pool. The first call that needs it creates it, and it is kept as long
+    as this place and the objects opened through it.
 
     Args:
         settings: of the session.
         session: passed to plain trace callbacks. Held weakly, because its finaliser closes it.
-        opened_at: the line that made the session.
+        opened_at: the line that created the session.
         derived_from: the place of the first session of a chain of derived ones.
     """
 
@@ -100,7 +100,7 @@ class Place:
         self.adapt.attach(portal)
 
     def _engine_settings(self, session: object) -> dict[str, Any]:
-        """Return the keywords of ``AsyncSession``, but ``connector``."""
+        """Return the keywords of ``AsyncSession``, except ``connector``."""
         settings = self.settings
         views = partial(Response._of_head, charset_resolver=settings.fallback_charset_resolver)
         return {
@@ -151,7 +151,7 @@ class Place:
         return on_session_beside
 
     async def ready(self) -> None:
-        """Start the loop thread unless it runs.
+        """Start the loop thread unless it is running.
 
         Raises:
             SessionClosedError: this is closed.
@@ -167,7 +167,7 @@ class Place:
         self._closed = True
 
     async def aclose(self, *, grace: float) -> None:
-        """Like ``close``, awaited by a task of any loop, whose thread does not block."""
+        """Like ``close``, for tasks of any loop: it does not block their thread."""
         if self.owns_connections:
             await self.portal.aclose(self._reason(), grace=grace)
         self._closed = True

@@ -1,4 +1,4 @@
-"""Which parts of a request and a response are shown, and which are left out as secret."""
+"""Redaction: the parts of requests and responses that are left out as secrets."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ HIDDEN = "[redacted]"
 
 _LOG = RequestLog()
 
-#: Schemes of the Authorization header that are no secret themselves.
+#: Schemes of the Authorization header, which are not secret themselves.
 _SCHEMES = frozenset({"basic", "bearer", "digest", "negotiate", "ntlm"})
 
 
 def is_secret(name: str) -> bool:
-    """Return whether a header, a parameter or a field of that name holds a secret."""
+    """Return whether a header, a parameter or a field with this name contains a secret."""
     return _LOG._is_secret(name)
 
 
 def without_secrets(document: Any) -> Any:
-    """Return a JSON value without those of its fields whose names speak of a secret."""
+    """Return a JSON value with the fields redacted whose names suggest a secret."""
     if isinstance(document, dict):
         return {
             name: HIDDEN if is_secret(name) else without_secrets(value)
@@ -37,7 +37,7 @@ def without_secrets(document: Any) -> Any:
 
 
 def text_without_secrets(text: str, content_type: str) -> str:
-    """Return a body without the secrets in it: that of a form, or JSON whatever its type."""
+    """Return a body with secrets redacted, if it is a form or JSON of any Content-Type."""
     kind = content_type_of(content_type).essence
     if kind == "application/x-www-form-urlencoded":
         fields = parse_qsl(text, keep_blank_values=True)
@@ -58,12 +58,12 @@ def shown_url(url: URL, *, secrets: bool) -> URL:
 
 
 def url_text(url: URL, *, secrets: bool) -> str:
-    """Return ``url`` as text for people, who are to see what was left out."""
+    """Return ``url`` as text for people, which shows that something was left out."""
     return str(shown_url(url, secrets=secrets)).replace(quote(HIDDEN), HIDDEN)
 
 
 def shown_header(name: str, value: str, *, secrets: bool) -> str:
-    """Return the value of a header as it may be shown: names of cookies stay, values go."""
+    """Return the value of a header as it may be shown, with names of cookies but no values."""
     if secrets:
         return value
     lower = name.lower()
@@ -85,7 +85,7 @@ def shown_header(name: str, value: str, *, secrets: bool) -> str:
     return HIDDEN if is_secret(name) and lower not in _NO_SECRETS else value
 
 
-#: Names with a word like "key" or "auth" in them, and nothing secret.
+#: Names that contain a word like "key" or "auth", but are not secret.
 _NO_SECRETS = frozenset(
     {
         *("www-authenticate", "proxy-authenticate", "authentication-info"),

@@ -70,7 +70,7 @@ def check_body(
 
 
 class RequestOptions(TypedDict, total=False):
-    """The keywords of a request; ``Session.request`` says what each one means."""
+    """The keywords of a request; see ``Session.request``."""
 
     params: Query
     data: Any
@@ -111,10 +111,10 @@ class RequestOptions(TypedDict, total=False):
 class Prepared(NamedTuple):
     """A request that has been checked."""
 
-    #: The values that cross: method, URL, timeout, and keywords of aiohttp's request method, but
-    #: those with their defaults.
+    #: The values that cross: method, URL, timeout, and keywords of aiohttp's request method
+    #: that are not defaults.
     crossing: tuple[str, URL, ClientTimeout, dict[str, Any]]
-    #: The body, parts of which the caller's thread may have to serve.
+    #: The body; the caller's thread may have to produce parts of it.
     body: Outgoing
     raise_for_status: RaiseForStatus[Any]
 
@@ -138,8 +138,8 @@ def prepare(
         asynchronous: makes the source for an asynchronous iterable that is the body.
         surroundings: the environment's settings, if they have been read already.
 
-    Looks only at the options that are given: most requests have few, and a loop over all possible
-    ones would cost more than the crossing to the loop thread.
+    Checks only the options that are given: most requests have few, and a loop over all possible
+    options would cost more than the crossing to the loop thread.
     """
     settings = place.settings
     if settings.defaults:
@@ -212,7 +212,7 @@ def _choose(
         body = check_body(data, json, settings.serialize, headers, skipped, progress, asynchronous)
         engine["data"] = body.value
     elif engine.get("expect100"):
-        del engine["expect100"]  # RFC 9110, section 10.1.1: not without a body
+        del engine["expect100"]  # not without a body (RFC 9110, section 10.1.1)
     if not options.keys().isdisjoint(_SSL):
         engine["ssl"] = merge_ssl(
             options.get("ssl", True),
@@ -231,7 +231,7 @@ def _choose(
             raise ValueError("proxy_headers needs a proxy")
         fields = CIMultiDict(header_items(proxy_headers, "proxy_headers"))
         try:
-            # A CONNECT has no body, and neither has any other request to a proxy itself.
+            # Neither a CONNECT nor any other request to the proxy itself has a body.
             frame(fields, "GET", 0, has_body=False, chunked=False)
         except ValueError as exc:
             raise ValueError(f"proxy_headers: {exc}") from None
@@ -240,7 +240,7 @@ def _choose(
 
 
 def _refuse_of_tls(engine: dict[str, Any], url: URL, default_proxy: URL | None) -> None:
-    """Raise for options about verifying a server, if the server shows no certificate."""
+    """Raise for options that verify a server, if the server has no certificate."""
     proxy = engine.get("proxy", default_proxy)
     name = None
     if "server_hostname" in engine:
@@ -254,7 +254,7 @@ def _refuse_of_tls(engine: dict[str, Any], url: URL, default_proxy: URL | None) 
 def _authorization(
     settings: SessionSettings, auth: Auth, headers: CIMultiDict[str], url: URL
 ) -> str | None:
-    """Return the Authorization meant for ``url``, unless that or ``headers`` has one."""
+    """Return the Authorization header for ``url``, unless that or ``headers`` has one."""
     if auth is not None:
         if hdrs.AUTHORIZATION in headers:
             raise ValueError("auth cannot be combined with an Authorization header")
@@ -276,7 +276,7 @@ def _authorization(
 def _choose_signer(
     engine: dict[str, Any], place: Place, auth: Auth, headers: CIMultiDict[str], url: URL
 ) -> None:
-    """Put the middleware that is the ``auth=`` into ``engine``, unless the session has it."""
+    """Put ``auth=`` into ``engine`` if it is a middleware, unless the session has it."""
     settings = place.settings
     standing = signer(settings.auth)
     chosen = signer(auth)
@@ -295,7 +295,7 @@ def _choose_signer(
 
 
 def _with_defaults(defaults: Mapping[str, Any], options: RequestOptions) -> RequestOptions:
-    """Return ``options`` with what the session says of requests that do not."""
+    """Return ``options``, completed by the session's defaults."""
     whole: Any = {**defaults, **options}
     if "params" in defaults:
         whole["params"] = merge_params(defaults["params"], options.get("params"))
@@ -310,7 +310,7 @@ _HERE = frozenset(RequestOptions.__annotations__) - CHECKS.keys()
 
 
 class Submitted(Submission[Response]):
-    """One submitted request: finishes its response, and gives back its body."""
+    """One submitted request: finishes its response, and releases its body."""
 
     def __init__(self, prepared: Prepared, resolve_charset: CharsetResolver) -> None:
         self.lends = prepared.body.lends
@@ -332,12 +332,12 @@ class Submitted(Submission[Response]):
         return response
 
     def give_back(self, error: BaseException | None) -> None:
-        """Give the body back."""
+        """Release the body."""
         body, self._body = self._body, NO_BODY
         body.end(error)
 
     def discard(self, result: Response) -> None:
-        """Close the response, which no caller has."""
+        """Close the response, which no caller received."""
         result.close()
 
 

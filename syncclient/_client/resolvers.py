@@ -47,8 +47,8 @@ class AsyncResolver:
     It reads ``/etc/hosts``, but no other source of names that the system may have.
 
     Args:
-        nameservers: Addresses of the servers, with a colon and the port unless that is 53;
-            None takes those of ``/etc/resolv.conf``.
+        nameservers: Addresses of the servers, with a colon and the port unless it is 53;
+            None uses those in ``/etc/resolv.conf``.
         options: Other keywords of ``aiodns.DNSResolver``: ``timeout`` (seconds for one
             query), ``tries``, ``rotate``, ``domains`` ...
 
@@ -63,7 +63,7 @@ class AsyncResolver:
         if isinstance(nameservers, str):
             raise TypeError(f"nameservers must be a list of addresses: [{nameservers!r}]")
         if "loop" in options:
-            raise TypeError("AsyncResolver takes no loop: it is made on the session's own")
+            raise TypeError("AsyncResolver takes no loop: it uses the session's own")
         if importlib.util.find_spec("aiodns") is None:
             raise ImportError("AsyncResolver needs aiodns: pip install aiodns")
         servers = None if nameservers is None else tuple(nameservers)
@@ -74,7 +74,7 @@ class AsyncResolver:
         return self._settings
 
     def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError(f"a resolver description cannot be changed: make a new one ({name}=)")
+        raise AttributeError(f"a resolver is immutable: create a new one with {name}=")
 
     def __reduce__(self) -> tuple[object, ...]:
         return _async_resolver, (self._settings.nameservers, dict(self._settings.options))
@@ -103,7 +103,7 @@ ResolverLike: TypeAlias = (
 
 
 def names_of(resolver: ResolverLike) -> Names:
-    """Return the settings that ``resolver=`` stands for.
+    """Return the settings for a ``resolver=`` argument.
 
     Raises:
         TypeError: It is not a resolver; the message says what to write.
@@ -115,8 +115,8 @@ def names_of(resolver: ResolverLike) -> Names:
     if isinstance(resolver, (aiohttp.ThreadedResolver, aiohttp.AsyncResolver)):
         name = type(resolver).__name__
         raise TypeError(
-            f"resolver must not be aiohttp's {name}, which belongs to the event loop it was "
-            f"made on: write syncclient.{name}(...)"
+            f"resolver must not be aiohttp's {name}, which belongs to the event loop that "
+            f"created it: write syncclient.{name}(...)"
         )
     if isinstance(resolver, type):
         raise TypeError(f"resolver must be an object, not a class: write {resolver.__name__}()")

@@ -1,4 +1,4 @@
-"""Response: the head as values, and the body, here already or still on the wire."""
+"""Response: the head as values, and the body, which has arrived or is still on the wire."""
 
 from __future__ import annotations
 
@@ -28,38 +28,38 @@ CharsetResolver = Callable[["Response", bytes], str]
 
 
 class Response(ResponseBase[StreamReader]):
-    """The response to a request. Made by a session, never by hand.
+    """The response to a request. Created by a session; do not create it yourself.
 
-    The head is here. The body is here too if it came along with the head; otherwise it
-    stays on the wire until it is read, with backpressure, and keeps its connection until
-    then: read it whole, or leave the ``with`` block, or call ``release()``.
+    The headers have arrived. The body may have arrived with them; otherwise it stays on the
+    wire until it is read, with backpressure, and holds its connection until then: read it
+    whole, leave the ``with`` block, or call ``release()``.
 
-    Any thread may use a response; one at a time may read. Attributes and everything
-    that works on a body already read never block. Source: aiohttp.ClientResponse.
+    Any thread may use a response; one at a time may read. Attributes never block, nor do
+    methods that use a body already read. Source: aiohttp.ClientResponse.
     """
 
     _reader = StreamReader
 
     @property
     def content(self) -> StreamReader:
-        """The body as it comes: aiohttp's StreamReader minus ``await``, and a binary file."""
+        """The body as a stream: aiohttp's StreamReader minus ``await``, and a binary file."""
         return self._stream()
 
     def read(self) -> bytes:
-        """Return the whole body, or what ``content`` has left of it. Blocks until it is here.
+        """Return the whole body, or the part that ``content`` has not read. Blocks until then.
 
-        It is kept for the next call. Woken by the last byte, a timeout, an error, the
-        session's closing; an interrupt closes the response, as every error does.
-        Raises ClientPayloadError where the body is cut short or corrupt, and
-        ClientConnectionError where the response was released before.
+        The body is kept for the next call. The wait ends with the last byte, a timeout, an
+        error, or the closing of the session; an interrupt closes the response, as every error
+        does. Raises ClientPayloadError if the body is cut short or corrupt, and
+        ClientConnectionError if the response was released before.
         """
         body = self._here()
         return blocking(self._read) if body is None else body
 
     def text(self, encoding: str | None = None, errors: str = "strict") -> str:
-        """Return the body decoded in this thread, as ``encoding`` or else ``get_encoding()``.
+        """Return the body, decoded in this thread as ``encoding`` or ``get_encoding()``.
 
-        Raises UnicodeDecodeError, a ValueError, where the bytes are none of that encoding and
+        Raises UnicodeDecodeError, a ValueError, if the bytes are invalid in that encoding and
         ``errors`` is "strict".
         """
         return self._decoded(self.read(), encoding, errors)
@@ -72,13 +72,12 @@ class Response(ResponseBase[StreamReader]):
         content_type: str | None = "application/json",
         **misspelt: Never,
     ) -> Any:
-        """Return the body parsed as JSON, in this thread; None where it is empty.
+        """Return the body parsed as JSON, in this thread; None if it is empty.
 
-        By default JSON of any Content-Type is taken. Where the type is another than JSON's
-        (``application/json``, ``application/problem+json`` and the like), and the body is no
-        JSON, this raises ContentTypeError; so it does for every type but ``content_type``
-        if you give another one. Otherwise it raises ValueError, such as JSONDecodeError, where
-        the body is no JSON.
+        By default any Content-Type is accepted. If the body is not JSON, this raises ValueError,
+        such as JSONDecodeError; or ContentTypeError if the Content-Type is not that of JSON
+        either (``application/json``, ``application/problem+json`` and similar). If you pass
+        another ``content_type``, any other type raises ContentTypeError.
         """
         if misspelt:
             check_keywords("json", misspelt, ())
@@ -87,12 +86,12 @@ class Response(ResponseBase[StreamReader]):
     def iter_lines(
         self, encoding: str | None = None, errors: str = "strict", **misspelt: Never
     ) -> Iterator[str]:
-        """Iterate over the lines of the body as text, without their ends, as they come.
+        """Iterate over the lines of the body as text, without line ends, as they arrive.
 
         Lines end with LF or CRLF. ``for line in response`` does the same; ``for line in
-        response.content`` yields bytes, with the ends. A body that has been read is served
-        from what was read. Blocks until the next line. Raises LineTooLongError as
-        ``content.readline()`` does, and otherwise what ``text()`` raises.
+        response.content`` yields bytes, with line ends. After the body has been read, lines come
+        from the stored body. Blocks until the next line. Raises LineTooLongError like
+        ``content.readline()``, and the errors of ``text()``.
         """
         check_keywords("iter_lines", misspelt, ())
         return self._iter_lines(encoding, errors)
@@ -109,11 +108,11 @@ class Response(ResponseBase[StreamReader]):
         yield from lines.feed(b"", end=True)
 
     def events(self, *, max_event_size: int = EVENT_LIMIT) -> Iterator[ServerSentEvent]:
-        """Iterate over the server-sent events of the body, as they come.
+        """Iterate over the server-sent events of the body, as they arrive.
 
-        Blocks until the next one, and ends with the body. ``Session.sse`` connects again. A
-        body that has been read is served from what was read.
-        Raises ClientPayloadError where an event has more than ``max_event_size`` characters.
+        Blocks until the next event, and ends with the body. To reconnect, use ``Session.sse``.
+        After the body has been read, events come from the stored body.
+        Raises ClientPayloadError if an event has more than ``max_event_size`` characters.
         """
         parser = EventParser(max_event_size=count("max_event_size", max_event_size, least=1))
         body = self._here()
@@ -121,7 +120,7 @@ class Response(ResponseBase[StreamReader]):
         return (event for data in pieces for event in parser.feed(data))
 
     def release(self) -> None:
-        """Give the connection back, or close it if some of the body is unread. Never waits."""
+        """Release the connection, or close it if part of the body is unread. Never waits."""
         self._give_up(Exchange.abandon)
 
     def close(self) -> None:
@@ -147,8 +146,8 @@ class StatusError(ClientResponseError):
     """A response has a status of 400 or above. Raised by ``raise_for_status``.
 
     Attributes:
-        response: a blocking Response, with the body if that was here when this was raised, or
-            was read: ``error.response.text()``. Otherwise to read it raises
+        response: a blocking Response, with the body if that had arrived or been read when this
+            was raised: ``error.response.text()``. Otherwise reading it raises
             ClientConnectionError, unless this was raised within the response's ``with`` block.
     """
 
@@ -169,7 +168,7 @@ class StatusError(ClientResponseError):
         return f"{text} ({response.method} {redacted_url(response.real_url)})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the head without its secrets, and the body if it is here."""
+        """Pickle the head without its secrets, and the body if it has arrived."""
         state = {name: value for name, value in vars(self).items() if name != "response"}
         return _unpickled, (redacted_head(self.response._head), self.response._here()), state
 
@@ -183,7 +182,7 @@ def _utf_8(response: Response, body: bytes) -> str:
 
 
 def refuse_async_rule(rule: RaiseForStatus[Any]) -> None:
-    """Raise TypeError where ``raise_for_status`` is a function that nobody here would await."""
+    """Raise TypeError if ``raise_for_status`` is an async function."""
     if not isinstance(rule, bool) and (
         inspect.iscoroutinefunction(rule)
         or inspect.iscoroutinefunction(getattr(rule, "__call__", None))  # noqa: B004
@@ -193,12 +192,12 @@ def refuse_async_rule(rule: RaiseForStatus[Any]) -> None:
 
 _ASYNC_RULE = (
     "raise_for_status is an async function, which a blocking request cannot await: write a plain "
-    "one, which is given a Response to read from, or make the request by session.aio"
+    "function, which gets a blocking Response, or use session.aio"
 )
 
 
 def check_status(response: Response, rule: RaiseForStatus[Response]) -> None:
-    """Do what ``raise_for_status`` of the request says, in this thread; on an error, close."""
+    """Apply ``raise_for_status`` of the request in this thread; close the response on an error."""
     if rule is True:
         response.raise_for_status()
     elif rule is not False:
@@ -206,7 +205,7 @@ def check_status(response: Response, rule: RaiseForStatus[Response]) -> None:
             said = rule(response)
             if inspect.isawaitable(said):
                 if inspect.iscoroutine(said):
-                    said.close()  # not begun, and not to be warned of
+                    said.close()  # not started; prevents a warning
                 raise TypeError(_ASYNC_RULE)
         except BaseException:
             response.close()

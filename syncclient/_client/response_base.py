@@ -1,4 +1,4 @@
-"""What both kinds of response are: the head as values, and what has become of the body."""
+"""The base of both kinds of responses: the head as values, and the state of the body."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ if TYPE_CHECKING:
 
 C = TypeVar("C", bound=BodyReader)
 
-#: How many bytes of a body an error shows.
+#: Maximum number of bytes of a body that an error shows.
 _SHOWN = 1024
 
 _JSON_TYPE = re.compile(r"^application/(?:[\w.+-]+?\+)?json")
 
 
 class _NotToBeSet:
-    """An attribute of other libraries' responses: neither to be had, nor set to no avail."""
+    """An attribute of other libraries' responses, which can be neither read nor set here."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -63,24 +63,24 @@ class _NotToBeSet:
     def __get__(self, response: object, owner: type) -> Self:
         if response is None:
             return self
-        raise AttributeError(self._name)  # from where __getattr__ goes on
+        raise AttributeError(self._name)  # __getattr__ continues from here
 
     def __set__(self, response: object, value: object) -> None:
         raise no_such_attribute("Response", response, self._name, to_set=True)
 
 
 class ResponseBase(TextualBody, ParsedHeaders, ResponseViews, Generic[C]):
-    """A response with the body that its side of the library reads."""
+    """A response, with a body that is read by the blocking or the async face."""
 
-    #: What its request was tagged with; see ``Session.map``.
+    #: The tag of its request; see ``Session.map``.
     tag: Any = None
 
-    #: What reads the body.
+    #: The class that reads the body.
     _reader: type[C]
-    #: The one reader, once there is one: set in the object then, in one step.
+    #: The only reader, once there is one: set on the object in one step.
     _content: C | None = None
 
-    #: Whether ``content`` begins anew after a ``read()``.
+    #: Whether ``content`` starts again after a ``read()``.
     _again = False
 
     _cookies: SimpleCookie | None = None
@@ -162,25 +162,25 @@ class ResponseBase(TextualBody, ParsedHeaders, ResponseViews, Generic[C]):
 
     @property
     def raw_headers(self) -> tuple[tuple[bytes, bytes], ...]:
-        """The headers as pairs of bytes, as they came."""
+        """The headers as pairs of bytes, as received."""
         return self._head.raw_headers
 
     @property
     def request_info(self) -> RequestInfo:
-        """What was sent: URL, method and headers."""
+        """The request that was sent: URL, method and headers."""
         return self._head.request_info
 
     @property
     def history(self) -> tuple[Self, ...]:
-        """The responses that redirected here, oldest first; their bodies are gone."""
+        """The responses that redirected here, oldest first, without their bodies."""
         return tuple(self._of_head(head, self._charset_resolver) for head in self._head.history)
 
     @property
     def cookies(self) -> SimpleCookie:
-        """The cookies this response sets, whether or not a jar keeps them.
+        """The cookies set by this response, whether or not a jar keeps them.
 
-        Of each one ``coded_value`` is what was sent, and ``value`` the same without quotes
-        around it.
+        ``coded_value`` of a cookie is the value on the wire, and ``value`` the same without
+        surrounding quotes.
         """
         if self._cookies is None:
             self._cookies = response_cookies(self.headers.getall(hdrs.SET_COOKIE, ()))
@@ -188,7 +188,7 @@ class ResponseBase(TextualBody, ParsedHeaders, ResponseViews, Generic[C]):
 
     @property
     def attempts(self) -> tuple[Attempt, ...]:
-        """All attempts at the request, this response's the last; empty without a ``Retry``."""
+        """All attempts of the request, ending with this response's; empty without a ``Retry``."""
         return self._attempts
 
     @property
@@ -207,32 +207,32 @@ class ResponseBase(TextualBody, ParsedHeaders, ResponseViews, Generic[C]):
 
     @property
     def elapsed(self) -> timedelta:
-        """The time from the beginning of the request to this head. Never blocks.
+        """The time from the start of the request to the arrival of the headers. Never blocks.
 
-        With the redirects and attempts before it; without the body. Raises RuntimeError for the
-        responses of ``history``, of which it is not known.
+        Includes redirects and earlier attempts, but not the body. Raises RuntimeError for the
+        responses of ``history``, for which it is not known.
         """
         if self._elapsed is None:
-            raise RuntimeError("a response that was redirected has no time of its own")
+            raise RuntimeError("elapsed is not known for the responses in history")
         return timedelta(seconds=self._elapsed)
 
     @property
     def content_length(self) -> int | None:
-        """The Content-Length header, or None: the bytes on the wire, maybe compressed."""
+        """The Content-Length header, or None: the bytes on the wire, possibly compressed."""
         length = self.headers.get(hdrs.CONTENT_LENGTH, "")
-        # A long one is for no body there is, and Python refuses to make a number of it.
+        # Python refuses to convert a very long number, which no body could have.
         return int(length) if length.isascii() and length.isdigit() and len(length) < 20 else None
 
     def raise_for_status(self) -> Self:
         """Return this response, or raise StatusError if the status is 400 or above.
 
-        Outside a ``with`` block this releases the response before it raises. The error has a
-        body that is here already. Never blocks.
+        Outside a ``with`` block this releases the response before it raises. The error has the
+        body if that has arrived. Never blocks.
         """
         if self.ok:
             return self
         if not self._in_context:
-            self._here()  # kept, as the error shows it
+            self._here()  # kept, because the error shows it
             self._give_up(Exchange.abandon)
         error = self._status_error()
         try:
@@ -244,7 +244,7 @@ class ResponseBase(TextualBody, ParsedHeaders, ResponseViews, Generic[C]):
 
     @property
     def closed(self) -> bool:
-        """Whether nothing of this response is on the wire any more."""
+        """Whether this response no longer uses a connection."""
         return self._content is None or not self._content._on_wire
 
     # -- inside ----------------------------------------------------------------------
@@ -254,7 +254,7 @@ class ResponseBase(TextualBody, ParsedHeaders, ResponseViews, Generic[C]):
         raise NotImplementedError
 
     def _serve_again(self) -> None:
-        """Serve ``content`` from the body that was read, which is whole, though released."""
+        """Serve ``content`` from the stored body, which is complete although released."""
         content = vars(self).pop("_content", None)
         if content is not None:
             self._timings = content._buffer.timings or self._timings
@@ -262,19 +262,19 @@ class ResponseBase(TextualBody, ParsedHeaders, ResponseViews, Generic[C]):
         self._again, self._released = True, False
 
     def _lines(self, encoding: str | None, errors: str) -> TextLines:
-        """Return what cuts this body into lines of text."""
+        """Return the object that splits this body into lines of text."""
         return TextLines(lambda start: encoding or self._encoding_of(start), errors)
 
     def _stream(self) -> C:
-        """Return what reads the body, which may be here as a whole."""
+        """Return the reader of the body, which may have arrived completely."""
         content = self._content
         if content is None:
             body = self._taken if self._body is None else self._body
             buffer = BodyBuffer(body or b"")
             buffer.compressed = self._compressed
             if self._body is not None and not self._again:
-                buffer.cut(ALL)  # to the end, where read() has left it
-            # One for all threads; and only then a look at _released, which is set first.
+                buffer.cut(ALL)  # to the end, where read() left it
+            # One for all threads. Only then check _released, which is set first.
             content = vars(self).setdefault("_content", self._reader(buffer, None, self._head))
             self._taken = None
             if self._released:
@@ -288,35 +288,35 @@ class ResponseBase(TextualBody, ParsedHeaders, ResponseViews, Generic[C]):
         charset_resolver: Callable[[Any, bytes], str],
         body: bytes | None = None,
     ) -> Self:
-        """Return a response that was released: only the head is left, and a body if given."""
+        """Return a released response, with the head only, and a body if given."""
         response = cls(Reply(head, body), None, charset_resolver)
         response._released = body is None
         return response
 
     def _here(self) -> bytes | None:
-        """Return the whole body if it is here already."""
+        """Return the whole body if it has arrived."""
         body = self._body
         if body is None:
-            # Left in _taken, for another thread that is here too.
+            # Left in _taken, for another thread in this method.
             body = self._taken
             if body is not None:
                 self._body = body
         return body
 
     async def _read(self) -> bytes:
-        """Return what is left of the body, and keep it. Close the response on an error."""
+        """Return the rest of the body, and keep it. Close the response on an error."""
         content = self._stream()
         try:
             return await content._in_turn(self._read_rest, content)
-        except SecondReaderError:  # it is the other reader's
+        except SecondReaderError:  # the body belongs to the other reader
             raise
         except BaseException:
             self._give_up(Exchange.abort)
             raise
 
     async def _read_rest(self, buffer: BodyBuffer, content: C) -> bytes:
-        # In one turn with the keeping: otherwise another thread's read() could find nothing
-        # left, and nothing kept yet.
+        # In one turn with storing the body: otherwise another thread's read() could find neither
+        # data left nor a stored body.
         if self._body is None:
             self._body = await content._rest(buffer, READ)
         return self._body
@@ -333,7 +333,7 @@ class ResponseBase(TextualBody, ParsedHeaders, ResponseViews, Generic[C]):
         """Return ``body`` parsed as JSON."""
         actual = self.headers.get(hdrs.CONTENT_TYPE, "").lower()
         if content_type == "application/json" and _JSON_TYPE.match(actual) is None:
-            # Servers send JSON under many a type. What it is not is the error, not its name.
+            # Servers send JSON under many types. The error is that it is not JSON, not the type.
             try:
                 found = self._json(body, encoding, loads)
             except ValueError as exc:
@@ -357,23 +357,23 @@ class ResponseBase(TextualBody, ParsedHeaders, ResponseViews, Generic[C]):
         )
 
     def _start(self, body: bytes) -> str:
-        """Return the beginning of ``body`` as one line for a message; "" if it is no text."""
+        """Return the beginning of ``body`` as one line for a message; "" if it is not text."""
         if not body or not content_type(self.headers.get(hdrs.CONTENT_TYPE)).is_text:
             return ""
         start = body[:_SHOWN]
         text = decode(start, self._encoding_of(start), "replace")
-        # A server must not write to the terminal, or further lines into a log.
+        # A server must not control the terminal, or inject lines into a log.
         text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
         return text + "..." * (len(body) > _SHOWN)
 
     if not TYPE_CHECKING:
-        # A descriptor, as a __setattr__ would cost every response for the sake of this one.
+        # A descriptor, because a __setattr__ would slow down every response.
         encoding = _NotToBeSet("encoding")
 
         def __getattr__(self, name):
             raise no_such_attribute("Response", self, name)
 
     def _for_error(self) -> tuple[RequestInfo, tuple[Any, ...]]:
-        """Return the first arguments of an error about this response: picklable, no secrets."""
+        """Return the first arguments of an error about this response, without secrets."""
         head = self._head
         return redacted_info(head.request_info), tuple(map(redacted_head, head.history))

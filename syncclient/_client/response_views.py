@@ -1,4 +1,4 @@
-"""What a response shows of itself: as a command of curl's, and in a notebook."""
+"""Views of a response: as a curl command, and in a notebook."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 
 class ResponseViews:
-    """The part of a response that shows it. Any thread; nothing blocks, nor reads the body."""
+    """Views of a response. Any thread; nothing here blocks or reads the body."""
 
-    #: The body of the request as the engine got it, if it was bytes; see ``Outgoing.kept``.
+    #: The body of the request as passed to the engine, if it was bytes; see ``Outgoing.kept``.
     _sent: object = None
 
     if TYPE_CHECKING:
@@ -27,15 +27,15 @@ class ResponseViews:
         def attempts(self) -> tuple[Attempt, ...]: ...
 
     def as_curl(self, *, secrets: bool = False) -> str:
-        """Return the command of curl's for the request that got this response.
+        """Return the curl command for the request of this response, for a POSIX shell.
 
-        After redirects it is that of the last one. It is for a POSIX shell. The body is in it if
-        it was bytes, text, JSON or a form, of 64 KiB at most; otherwise ``@BODY`` stands
-        there, for you to fill in.
+        After redirects, this is the last request. It includes the body if that was bytes, text,
+        JSON or a form, of 64 KiB at most; otherwise it has ``@BODY`` instead, for you to fill
+        in.
 
         Args:
-            secrets: whether passwords, tokens, cookies and the like are in it; ``[redacted]``
-                stands in their place by default.
+            secrets: whether to include passwords, tokens, cookies and similar; by default they
+                are replaced by ``[redacted]``.
         """
         return curl_of_response(self._head, self._sent, secrets=secrets)
 

@@ -1,4 +1,4 @@
-"""SessionBase: what a Session and its ``aio`` have in common, their settings."""
+"""SessionBase: the settings, which a Session and its ``aio`` have in common."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class SessionBase:
 
     @property
     def connector(self) -> BaseConnector:
-        """The connector: how connections are made, and what is open."""
+        """The connector: the settings and the state of the pool."""
         return self._place.connector
 
     @property
@@ -109,8 +109,8 @@ class SessionBase:
             raise no_such_attribute("Session", self, name)
 
         def __setattr__(self, name, value):
-            # session.verify = "ca.pem" must not pass without effect. A method may be replaced,
-            # as tests do it, and what a subclass adds is its own.
+            # session.verify = "ca.pem" must not be ignored silently. Methods may be replaced, as
+            # tests do, and subclasses may add attributes.
             cls = type(self)
             known = getattr(cls, name, None)
             if known is None and name in HINTS["Session"]:

@@ -1,4 +1,4 @@
-"""SessionSettings: all settings of a session, as one value that never changes."""
+"""SessionSettings: all settings of a session, as one immutable value."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class SharedOptions(TypedDict, total=False):
 
 
 class SessionOptions(TypedDict, total=False):
-    """The keywords of ``Session.with_options``; ``Session`` says what each one means."""
+    """The keywords of ``Session.with_options``; see ``Session``."""
 
     base_url: StrOrURL | None
     cookies: LooseCookies | None
@@ -101,18 +101,18 @@ class AllOptions(SessionOptions, SharedOptions, total=False):
 
 
 def utf_8(response: Response, body: bytes) -> str:
-    """Return the charset of bodies that name none: UTF-8."""
+    """Return the charset of bodies without one: UTF-8."""
     return "utf-8"
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class SessionSettings:
-    """The keywords of a ``Session``, checked. Made by ``check_settings`` and ``derive``.
+    """The checked keywords of a ``Session``. Created by ``check_settings`` and ``derive``.
 
     The session, its ``aio`` and its requests read them here; a derived session, a copy and a
     pickle have the same value with some fields replaced. Users may change the ``headers`` and
-    the ``trace_configs``: so each session has copies of its own. ``repr`` is object's own,
-    since credentials are among the fields.
+    the ``trace_configs``, so each session has its own copies. ``repr`` is object's own,
+    because the fields contain credentials.
     """
 
     base_url: URL | None = None
@@ -148,9 +148,9 @@ class SessionSettings:
     max_redirects: int = MOST
     loop_thread: LoopThread | None = None
 
-    #: The keywords of a request that this gives to those that do not have them.
+    #: Defaults for keywords of requests.
     defaults: Mapping[str, Any] = field(init=False)
-    #: The Authorization header made of ``auth``.
+    #: The Authorization header for ``auth``.
     authorization: str | None = field(init=False)
     #: ``proxy``, with ``proxy_auth`` in it.
     proxy_url: URL | None = field(init=False)
@@ -180,22 +180,22 @@ class SessionSettings:
         """Return the settings of a session derived from one with these.
 
         Raises:
-            TypeError: one of the overrides needs connections, or cookies, of its own.
+            TypeError: an override would need separate connections or cookies.
         """
         for name in sorted(overrides.keys() & SharedOptions.__annotations__.keys()):
             raise TypeError(
                 f"with_options cannot change {name}=: a derived session uses the connections of "
-                f"the one it comes from; make a session of its own, Session({name}=...)"
+                f"its parent; create a separate session, Session({name}=...)"
             )
         if overrides.get("cookies") and "cookie_jar" not in overrides:
             raise TypeError(
-                "cookies= would go into the jar shared with the session this is derived from: "
-                "add cookie_jar=CookieJar() for a jar of its own"
+                "cookies= would go into the jar shared with the parent session: "
+                "add cookie_jar=CookieJar() for a separate jar"
             )
         changes = _checked(overrides)
         changes["headers"] = merge_headers(self.headers, overrides.get("headers"))
         changes.setdefault("trace_configs", list(self.trace_configs))
-        # Those of the parent are in the shared jar by the first request, and belong in no other.
+        # The parent's cookies are in the shared jar by the first request, and in no other.
         changes.setdefault("cookies", None)
         if "proxy" in overrides:
             changes.setdefault("proxy_auth", None)  # meant for the other proxy
@@ -206,9 +206,9 @@ class SessionSettings:
         return replace(self, **changes)
 
     def keywords(self) -> dict[str, Any]:
-        """Return the keywords that make a session with these settings.
+        """Return the keywords that create a session with these settings.
 
-        Defaults are left out: a pickle gets those of the version that it arrives at.
+        Defaults are left out: a pickle gets those of the version that unpickles it.
         """
         given = {each.name: getattr(self, each.name) for each in fields(self) if each.init}
         defaults = {each.name: each.default for each in fields(self)}
@@ -217,7 +217,7 @@ class SessionSettings:
 
 
 def check_settings(**given: Unpack[AllOptions]) -> SessionSettings:
-    """Return the settings that the keywords of ``Session`` stand for.
+    """Return the settings for the keywords of ``Session``.
 
     Raises:
         TypeError, ValueError: one of them is wrong; the message names it.
@@ -234,7 +234,7 @@ def check_settings(**given: Unpack[AllOptions]) -> SessionSettings:
 
 
 def _checked(given: SessionOptions | AllOptions) -> dict[str, Any]:
-    """Return the keywords as the fields of ``SessionSettings`` have them."""
+    """Return the keywords as fields of ``SessionSettings``."""
     known = AllOptions.__annotations__
     checked: dict[str, Any] = {}
     for name, value in given.items():
@@ -256,16 +256,16 @@ def _check_base_url(base_url: StrOrURL | None) -> URL | None:
 def _same_origin(old: URL | None, new: URL | None) -> bool:
     """Return whether credentials for requests under ``old`` may be sent under ``new``."""
     if old is None:
-        return True  # they go everywhere as it is
+        return True  # they are sent everywhere anyway
     return new is not None and same_origin(new, old)
 
 
 def _as_option(name: str) -> Callable[[Any], Any]:
-    """Return the check that the option of a request of that name has."""
+    """Return the check of the request option with that name."""
     return partial(CHECKS[name], name)
 
 
-#: By the name of the keyword. The others are taken as they are.
+#: Checks by the name of the keyword. Other keywords are used unchanged.
 _CHECKS: Mapping[str, Callable[[Any], Any]] = {
     "allow_redirects": bool,
     "auto_decompress": bool,
@@ -297,26 +297,26 @@ _CHECKS: Mapping[str, Callable[[Any], Any]] = {
 
 
 def check_picklable(keywords: Mapping[str, Any]) -> None:
-    """Raise TypeError for what of ``keywords`` does not pickle, naming the keyword.
+    """Raise TypeError for a keyword that cannot be pickled, with its name.
 
-    Picklers that override reductions, as cloudpickle's and dask's do for functions, take more,
-    and are left to try. Python does not tell ``__reduce__`` which pickler calls it, so this looks
-    at the pickler's frame. Without the check, the error of pickle would not name the keyword;
-    with it for every pickler, a session with a lambda could not be sent by cloudpickle.
+    Picklers that override reductions, as cloudpickle and dask do for functions, support more, and
+    are not checked. Python does not tell ``__reduce__`` which pickler calls it, so this inspects
+    the pickler's frame. Without the check, the error of pickle would not name the keyword. If all
+    picklers were checked, cloudpickle could not pickle a session with a lambda.
     """
     asking = sys._getframe(2).f_locals.get("self")  # the caller of __reduce__
     if getattr(asking, "reducer_override", None) is not None:
         return
     for name, value in keywords.items():
         if isinstance(value, (BaseCookieJar, CIMultiDict)):
-            continue  # these do; and copying a jar takes a crossing
+            continue  # these can be pickled; and copying a jar takes a crossing
         try:
             pickle.dumps(value)
         except Exception as exc:
-            cure = f"leave {name}= out here, and give it to a session made over there"
+            cure = f"leave {name}= out, and pass it to a session created in the other process"
             if isinstance(value, FunctionType) and "<" in value.__qualname__:
-                cure = "write a function of a module, which pickles by its name"
+                cure = "use a function defined in a module, which is pickled by its name"
             raise TypeError(
-                f"a Session made with {name}= of type {type(value).__name__} cannot be "
+                f"a Session with {name}= of type {type(value).__name__} cannot be "
                 f"pickled ({exc}): {cure}"
             ) from exc

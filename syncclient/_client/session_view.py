@@ -1,4 +1,4 @@
-"""What notebooks show of a session: its settings, and what its pool holds."""
+"""Sessions in notebooks: their settings and their pool."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from .notebook import folded, table, text_of
 from .redaction import shown_header
 from .session_base import SessionBase
 
-#: Of a timeout: what is shown where it is set.
+#: Fields of a timeout that are shown if they are set.
 _LIMITS = ("total", "pool", "connect", "sock_connect", "sock_read", "sock_write")
-#: Seconds that the pool has to say what it holds.
+#: Seconds to wait for the state of the pool.
 _WITHIN = 1.0
 
 
 def session_html(session: SessionBase) -> str:
-    """Return the settings and the pool as HTML that stands alone. Blocks for a second at most."""
+    """Return the settings and the pool as standalone HTML. Blocks for a second at most."""
     parts = [f"<div><b>{text_of(repr(session))}</b></div>", table(list(_settings(session)))]
     try:
         with timeout(_WITHIN):

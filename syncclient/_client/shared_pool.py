@@ -25,8 +25,8 @@ class SharedPool:
     """Keeps the pool that the sessions of a connector share. Any thread.
 
     Each session is a user of the pool, which closes with its last user. So the first session that
-    closes makes the connector a user as well, with a lease of its own: its *hold*. There is one
-    for each loop thread, since a pool belongs to one event loop.
+    closes makes the connector a user as well, with its own lease: its *hold*. There is one for
+    each loop thread, because a pool belongs to one event loop.
     """
 
     def __init__(self, token: Token) -> None:
@@ -37,7 +37,7 @@ class SharedPool:
         self._opened_at = ""
 
     def enter(self, portal: Portal[Any], factory: PoolFactory, opened_at: str) -> None:
-        """Note a session, by its portal."""
+        """Register a session by its portal."""
         self._sessions.add(portal)
         self._factory, self._opened_at = factory, self._opened_at or opened_at
 
@@ -72,7 +72,7 @@ class SharedPool:
         if holds := self.__dict__.get("_holds"):
             try:
                 complain(self)
-            finally:  # also where warnings are errors
+            finally:  # even if warnings are errors
                 for hold in holds.values():
                     hold.abandon(_reason)
 
@@ -80,8 +80,8 @@ class SharedPool:
         if not any(hold.leased and not hold.closed for hold in list(self._holds.values())):
             return None
         return (
-            "unclosed connector, shared by sessions with connector_owner=False, the first of them "
-            f"made at {self._opened_at}: call its close()"
+            "unclosed connector, shared by sessions with connector_owner=False, the first of which "
+            f"was created at {self._opened_at}: call its close()"
         )
 
 

@@ -34,8 +34,8 @@ def merge_ssl(
     """Merge ``ssl`` and its three older spellings into one setting.
 
     Args:
-        stacklevel: The line that a DeprecationWarning points at, as warnings.warn() counts in the
-            function that calls this one. None is the first line outside this package.
+        stacklevel: The line that a DeprecationWarning points to, as counted by warnings.warn() in
+            the function that calls this one. None means the first line outside this package.
 
     Raises:
         ValueError: More than one of the four is given.
@@ -95,7 +95,7 @@ def _setting(ssl: SSLArgument) -> SSLSetting:
 
 
 def is_system_context(context: ssl_module.SSLContext) -> bool:
-    """Return whether ``context`` is the one that ``ssl="system"`` stands for."""
+    """Return whether ``context`` is the context for ``ssl="system"``."""
     return system_context.cache_info().currsize > 0 and context is system_context()
 
 
@@ -103,7 +103,7 @@ def is_system_context(context: ssl_module.SSLContext) -> bool:
 def system_context() -> ssl_module.SSLContext:
     """Return the context that verifies with the operating system's trust store.
 
-    Made once per process. Safe from any thread.
+    Created once per process. Any thread may call this.
 
     Raises:
         ImportError: truststore, which reads that store, is not installed.

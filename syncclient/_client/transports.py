@@ -25,14 +25,14 @@ from .tls import SSLArgument
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-#: The C library refuses a longer one with a message that names neither path nor limit.
+#: The C library rejects longer paths with a message that names neither path nor limit.
 _UNIX_PATH_MAX = 103 if sys.platform == "darwin" else 107
 
 _ON_WINDOWS = os.name == "nt"
 
 
 class TCPOptions(TypedDict, total=False):
-    """The keywords of SocksConnector beside the proxy."""
+    """The keywords of SocksConnector other than those of the proxy."""
 
     use_dns_cache: bool
     ttl_dns_cache: float | None
@@ -48,13 +48,13 @@ class TCPOptions(TypedDict, total=False):
 
 
 class SocksConnector(TCPConnector):
-    """Connections that all go through one SOCKS proxy; wants python-socks.
+    """Connections through a SOCKS proxy; needs python-socks.
 
     Args:
         url: The proxy, ``socks5://user:password@host:1080`` or with ``socks5h``, ``socks4``
-            or ``socks4a``. The ``h`` and the ``a`` let the proxy resolve host names.
-        rdns: Whether the proxy resolves host names, whatever the URL says.
-        options: What :class:`TCPConnector` takes and a proxied connection can have.
+            or ``socks4a``. With ``h`` or ``a``, the proxy resolves host names.
+        rdns: Whether the proxy resolves host names; overrides the scheme of the URL.
+        options: Arguments of :class:`TCPConnector` that apply to proxied connections.
 
     Raises:
         ImportError: python-socks is not installed.
@@ -85,7 +85,7 @@ class SocksConnector(TCPConnector):
         self._describe(SocksSettings(proxy=proxy, **common))
 
 
-#: By version 4 or not, and by whether the proxy resolves.
+#: Schemes by SOCKS version (4 or not), and by whether the proxy resolves names.
 _SCHEME = {
     (True, False): "socks4",
     (True, True): "socks4a",
@@ -95,7 +95,7 @@ _SCHEME = {
 
 
 class UnixConnector(BaseConnector):
-    """Connections to a Unix socket, whatever host the URL names.
+    """Connections to a Unix socket, for any host in the URL.
 
     ``https://`` and ``wss://`` URLs use TLS over it, with the ``ssl=`` of the request, and verify
     the host of the URL.
@@ -156,7 +156,7 @@ class NamedPipeConnector(BaseConnector):
         limit_per_host: int = 0,
     ) -> None:
         if not _ON_WINDOWS:
-            raise RuntimeError("named pipes exist on Windows only: use UnixConnector here")
+            raise RuntimeError("named pipes exist only on Windows: use UnixConnector here")
         common = keeping(limit, limit_per_host, keepalive_timeout, force_close)
         self._describe(PipeSettings(path=path, **common))
 
@@ -181,8 +181,8 @@ def check_connector(connector: object) -> BaseConnector:
         name = type(connector).__name__
         ours = name if name in ("UnixConnector", "NamedPipeConnector") else "TCPConnector"
         raise TypeError(
-            f"connector must not be aiohttp's {name}, which belongs to the event loop it was "
-            f"made on: write connector=syncclient.{ours}(...) with the same arguments"
+            f"connector must not be aiohttp's {name}, which belongs to the event loop that "
+            f"created it: write connector=syncclient.{ours}(...) with the same arguments"
         )
     if isinstance(connector, type) and issubclass(connector, BaseConnector):
         raise TypeError(f"connector must be an object, not a class: {connector.__name__}(...)")
@@ -195,11 +195,11 @@ def split_unix_url(url: StrOrURL) -> tuple[str, URL] | None:
     """Return the path of the socket and the URL to request over it; None for any other URL.
 
     ``http+unix://%2Frun%2Fapp.sock/status`` is ``/run/app.sock`` and ``http://localhost/status``;
-    ``https+unix://``, ``ws+unix://`` and ``wss+unix://`` likewise. Give it as text: a ``yarl.URL``
-    has lost the capital letters of the path.
+    ``https+unix://``, ``ws+unix://`` and ``wss+unix://`` work the same way. Pass it as text: a
+    ``yarl.URL`` loses the capital letters of the path.
 
     Raises:
-        aiohttp.InvalidURL: It names no path.
+        aiohttp.InvalidURL: It contains no path.
     """
     # Every request passes here, so the usual URLs return first.
     if "+unix" not in (url[:10] if isinstance(url, str) else getattr(url, "scheme", "")):
@@ -224,8 +224,8 @@ def proxy_url(
 ) -> URL | None:
     """Return ``proxy`` with the credentials of ``proxy_auth`` in it.
 
-    The core removes them again before anything could show them. Passed separately, ``proxy_auth``
-    would make aiohttp warn of its own parameter.
+    The core removes them again before anything can show them. If ``proxy_auth`` were passed
+    separately, aiohttp would warn about its own parameter.
 
     Raises:
         TypeError: One of them has a wrong type.
@@ -258,7 +258,7 @@ def proxy_url(
 def check_way(
     connector: BaseConnector | None, *, proxy: URL | None, unix_socket: str | None = None
 ) -> None:
-    """Raise if two ways to a server are given that exclude each other.
+    """Raise if two conflicting ways to reach a server are given.
 
     Args:
         connector: The session's; None for the default one.
@@ -275,7 +275,7 @@ def check_way(
         if unix_socket not in (None, path):
             raise ValueError(
                 f"the URL names the socket {unix_socket}, "
-                f"and the session's {name} connects to {path}"
+                f"but the session's {name} connects to {path}"
             )
     elif proxy is None:
         return

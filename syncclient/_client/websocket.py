@@ -43,7 +43,7 @@ def connect(
     options: WebSocketOptions,
     **limits: Unpack[Limits],
 ) -> WebSocket:
-    """Open a WebSocket: the inside of ``Session.ws_connect``. Blocks through the handshake."""
+    """Open a WebSocket: the implementation of ``Session.ws_connect``. Blocks for the handshake."""
     arranged = arrange(place, url, options, **limits)
     opened, remote = place.portal.open(
         place.here(ws_connect.connect), arranged.url, **arranged.keywords
@@ -53,17 +53,17 @@ def connect(
 
 
 class WebSocket(WebSocketBase):
-    """An open WebSocket. Made by ``Session.ws_connect``.
+    """An open WebSocket. Created by ``Session.ws_connect``.
 
     Any number of threads may send, one at a time may receive. The loop thread receives ahead, so
     it answers pings and notices closes even if your code is busy for minutes. At a limit
-    (``buffer_messages`` and ``buffer_bytes`` of ``ws_connect``) it stops receiving, and the
-    network pushes back. Beyond that limit pings wait too, so an impatient server may give up a
-    reader that falls so far behind.
+    (``buffer_messages`` and ``buffer_bytes`` of ``ws_connect``) it stops receiving, and flow
+    control slows the server down. Beyond that limit pings are not answered either, so an
+    impatient server may drop the connection.
 
-    Any thread but the loop thread may call every method. The wait of a method that blocks is
-    ended by KeyboardInterrupt, by ``close()`` in another thread, by the closing of the session
-    (SessionClosedError), and by the end of the loop thread (LoopThreadError).
+    Any thread but the loop thread may call every method. A blocked method ends with
+    KeyboardInterrupt, ``close()`` in another thread, the closing of the session
+    (SessionClosedError), or the end of the loop thread (LoopThreadError).
     """
 
     __slots__ = ()
@@ -139,13 +139,13 @@ class WebSocket(WebSocketBase):
     def send_str(self, data: str, compress: int | None = None) -> None:
         """Send ``data`` as a text message. Any thread; messages of one thread keep their order.
 
-        A message of up to 16 KiB is posted to the loop thread, and this returns at once. It
-        blocks until the message is written if that is longer, if 64 posted ones are still
-        under way, or if the connection takes no more for now, because the peer reads slowly.
-        If a posted message then cannot be written, the next send raises the error; ``close()``
-        does not. To be sure that a message has arrived, wait for an answer.
+        A message of up to 16 KiB is posted to the loop thread, and this returns immediately. It
+        blocks until the message is written if it is longer, if 64 posted messages are still
+        waiting, or if the connection is congested because the peer reads slowly. If a posted
+        message cannot be written, the next send raises the error; ``close()`` does not. To be
+        sure that a message has arrived, wait for a response.
 
-        ``compress`` (window bits, 9 to 15) compresses this message alone; the peer must have
+        ``compress`` (window bits, 9 to 15) compresses only this message; the peer must have
         agreed to that.
 
         Raises:
@@ -193,10 +193,10 @@ class WebSocket(WebSocketBase):
     def close(self, *, code: int = WSCloseCode.OK, message: bytes = b"") -> bool:
         """Close the socket, with ``code`` and up to 123 bytes of ``message`` for the peer.
 
-        Blocks until the peer has answered, for ``ws_close`` seconds of the socket's
-        ``ClientWSTimeout`` at most; then the connection is dropped, and the close code
-        is 1006. A reader blocked in another thread gets a CLOSED message. What was received
-        and not yet read is lost. Returns False if the socket was closed already.
+        Blocks until the peer has responded, for at most ``ws_close`` seconds of the socket's
+        ``ClientWSTimeout``; then the connection is dropped, and the close code is 1006. A reader
+        blocked in another thread gets a CLOSED message. Messages that have been received but not
+        read are lost. Returns False if the socket was already closed.
         """
         return blocking(self._close, code, message)
 
@@ -213,10 +213,10 @@ class WebSocket(WebSocketBase):
     async def _wait(self, limit: float | None) -> None:
         queue = self._queue
         if queue.ended or (limit is not None and limit <= 0):
-            # Answers the peer's close frame, or looks for messages without waiting.
+            # Answers the peer's close frame, or checks for messages without waiting.
             await super()._wait(limit)
             return
-        if queue.resting:  # an interrupt came before the loop was told that there is room
+        if queue.resting:  # an interrupt came before the loop knew that there is room
             self._make_room()
         if not self._remote.wait_for(queue, limit, WAITING):
             raise no_message()

@@ -1,4 +1,4 @@
-"""The arguments of ``WebSocketApp.run_forever`` as ``ws_connect`` takes them."""
+"""The arguments of ``WebSocketApp.run_forever``, converted to those of ``ws_connect``."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 
 from yarl import URL
 
-#: What cannot be honoured, and what to write.
+#: Arguments that are not supported, and what to write instead.
 _REFUSED = {
-    "sockopt": "give the app a session with TCPConnector(socket_factory=...)",
+    "sockopt": "pass the app a session with TCPConnector(socket_factory=...)",
     "ping_payload": "call app.sock.ping(payload)",
-    "http_no_proxy": "name the hosts in NO_PROXY of the environment",
-    "http_proxy_timeout": "give the app a session with a timeout",
-    "dispatcher": "call run_forever in a thread of its own",
-    "suppress_host": "HTTP/1.1 wants a Host header",
+    "http_no_proxy": "list the hosts in the environment variable NO_PROXY",
+    "http_proxy_timeout": "pass the app a session with a timeout",
+    "dispatcher": "call run_forever in a separate thread",
+    "suppress_host": "HTTP/1.1 needs a Host header",
 }
 _PROXIES = ("http", "socks4", "socks4a", "socks5", "socks5h")
 _OF_TLS = frozenset(
@@ -33,14 +33,14 @@ def run_options(
     tls: Mapping[str, Any] | None,
     proxy: tuple[str | None, str | None, int | str | None, tuple[str, str] | None],
 ) -> dict[str, Any]:
-    """Return the keywords of ``ws_connect`` that the arguments of ``run_forever`` come to.
+    """Return the keywords of ``ws_connect`` for the arguments of ``run_forever``.
 
     Raises:
-        ValueError: one cannot be honoured, or is wrong; the message says what to write.
+        ValueError: one is not supported, or is wrong; the message says what to write.
     """
     for name, value in refused.items():
         if value:
-            raise ValueError(f"{name} cannot be honoured: {_REFUSED[name]}")
+            raise ValueError(f"{name} is not supported: {_REFUSED[name]}")
     options: dict[str, Any] = {}
     interval, limit = pings
     if interval and interval < 0:
@@ -50,7 +50,7 @@ def run_options(
     if interval and limit and interval <= limit:
         raise ValueError("Ensure ping_interval > ping_timeout")
     if interval:
-        # The engine gives a pong half of the interval.
+        # The engine waits half of the interval for a pong.
         options["heartbeat"] = interval if limit is None else min(interval, 2 * limit)
     return options | _tls(tls or {}) | _proxy(*proxy)
 
@@ -72,7 +72,7 @@ def _proxy(
 def _tls(given: Mapping[str, Any]) -> dict[str, Any]:
     if unknown := sorted(given.keys() - _OF_TLS):
         raise ValueError(
-            f"sslopt[{unknown[0]!r}] cannot be honoured: set it on an SSLContext, and write "
+            f"sslopt[{unknown[0]!r}] is not supported: set it on an SSLContext, and write "
             'sslopt={"context": context}'
         )
     options: dict[str, Any] = {}
@@ -104,7 +104,7 @@ def header_pairs(
     """Return the headers of a handshake as pairs.
 
     Raises:
-        ValueError: a string among them is no "Name: value".
+        ValueError: a string among them is not "Name: value".
     """
     given = header() if callable(header) else header or ()
     pairs: list[tuple[str, str]] = []
@@ -114,7 +114,7 @@ def header_pairs(
         for line in given:
             name, colon, value = line.partition(":")
             if not colon:
-                raise ValueError("header must hold strings such as 'Name: value'")
+                raise ValueError("header must contain strings such as 'Name: value'")
             pairs.append((name.strip(), value.strip()))
     if host:
         pairs.append(("Host", host))

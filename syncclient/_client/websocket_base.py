@@ -1,4 +1,4 @@
-"""WebSocketBase: what the blocking and the awaited WebSocket have in common."""
+"""WebSocketBase: the common part of the blocking and the awaited WebSocket."""
 
 from __future__ import annotations
 
@@ -95,14 +95,14 @@ class WebSocketBase:
     def close_code(self) -> int | None:
         """The code that the peer closed with; None while the socket is open.
 
-        1005 if its close frame had no code, 1006 if the connection was lost, and the code sent to
-        the peer if the peer broke the protocol.
+        1005 if the close frame had no code, 1006 if the connection was lost, and the code sent to
+        the peer if that broke the protocol.
         """
         return self._queue.close_code
 
     @property
     def protocol(self) -> str | None:
-        """The subprotocol agreed on, if any."""
+        """The negotiated subprotocol, if any."""
         return self._opened.protocol
 
     @property
@@ -116,11 +116,11 @@ class WebSocketBase:
         return self._opened.client_notakeover
 
     def exception(self) -> BaseException | None:
-        """Return the error that broke the connection, once it was received; otherwise None."""
+        """Return the error that broke the connection, once it has been received, or None."""
         return self._queue.exception
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """Return information of the transport, as it was when the socket was opened.
+        """Return information about the transport, as it was when the socket was opened.
 
         ``name`` is "peername", "sockname", "cipher", "compression" or "peercert". For anything
         else, such as "socket", which belongs to the loop thread, this returns ``default``.
@@ -184,8 +184,8 @@ class WebSocketBase:
                 limit = max(0.0, until - time.monotonic())
 
     def _make_room(self) -> None:
-        """Tell the loop to receive again: the queue is down to its low-water mark."""
-        self._queue.low_water = -1  # so that it is told once
+        """Resume receiving on the loop: the queue is down to its low-water mark."""
+        self._queue.low_water = -1  # so that this is done once
         self._remote.post(AsyncWebSocket.make_room)
 
     def _entrust(self, kind: WSMsgType, data: bytes, bits: int | None) -> bool:
@@ -218,14 +218,14 @@ class WebSocketBase:
         try:
             return await self._call(AsyncWebSocket.close, code=code, message=data)
         except (SessionClosedError, LoopThreadError):
-            return False  # closed already, with its session or the loop
+            return False  # already closed, with its session or the loop
         except DeadlineError:
             # Too late to wait for the peer, but the connection has to be closed.
             self._remote.post(AsyncWebSocket.abandon)
             raise
 
     async def _go_away(self) -> None:
-        """Close because the program ends."""
+        """Close because the program is ending."""
         with contextlib.suppress(SessionClosedError, LoopThreadError):
             await self._call(AsyncWebSocket.aclose)
 

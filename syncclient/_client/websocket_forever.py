@@ -15,7 +15,7 @@ from .._deadline import DeadlineError
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-#: Seconds to wait after the first failure, and maximum.
+#: Seconds to wait after the first failure, and the maximum.
 MIN_DELAY = 1.0
 MAX_DELAY = 60.0
 
@@ -79,8 +79,8 @@ class Forever(Generic[S]):
     def __next__(self) -> S:
         """Return a new socket. Blocks until the server accepts one.
 
-        Raises errors that will not pass with time at once: a status other than 429 and 5xx, a bad
-        certificate or URL, the closing of the session, a deadline.
+        Raises permanent errors immediately: a status other than 429 and 5xx, a bad certificate or
+        URL, the closing of the session, a deadline.
         """
         socket, self._socket = self._socket, None
         if socket is not None:
@@ -107,7 +107,7 @@ class Forever(Generic[S]):
 
 
 def _may_pass(error: Exception) -> bool:
-    """Return whether a later attempt may succeed after ``error``."""
+    """Return whether another attempt may succeed after ``error``."""
     if isinstance(error, (ClientSSLError, DeadlineError)):
         return False
     if isinstance(error, WSServerHandshakeError):

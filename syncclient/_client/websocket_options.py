@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class WebSocketOptions(TypedDict, total=False):
-    """The keywords of ``Session.ws_connect``, which says what each one means."""
+    """The keywords of ``Session.ws_connect``; see there."""
 
     method: str
     protocols: Iterable[str]
@@ -54,7 +54,7 @@ class WebSocketOptions(TypedDict, total=False):
     decode_text: bool
 
 
-#: The keywords that a request has as well, and that are prepared in the same way.
+#: The keywords that a request has too, and that are prepared in the same way.
 _OF_A_REQUEST = frozenset(WebSocketOptions.__annotations__) & frozenset(
     RequestOptions.__annotations__
 ) - {"compress"}
@@ -73,7 +73,7 @@ class Arranged(NamedTuple):
     """A handshake that has been checked."""
 
     url: URL
-    #: What ``ws_connect.connect`` takes.
+    #: The arguments of ``ws_connect.connect``.
     keywords: dict[str, Any]
     receive_timeout: float | None
 
@@ -112,7 +112,7 @@ def arrange(
     if (authorization := engine.pop("authorization", None)) is not None:
         engine.setdefault("headers", CIMultiDict())[hdrs.AUTHORIZATION] = authorization
     for name in ("allow_redirects", "max_redirects"):
-        engine.pop(name, None)  # of the session, for its requests
+        engine.pop(name, None)  # defaults of the session, for its requests
     if buffer_messages < 1 or buffer_bytes < 1:
         raise ValueError("buffer_messages and buffer_bytes must be at least 1")
     _check(given)
@@ -152,7 +152,7 @@ def _check(given: dict[str, Any]) -> None:
             if not (isinstance(name, str) and _TOKEN.fullmatch(name)):
                 raise ValueError(f"protocols: {name!r} cannot be the name of a subprotocol")
         if len({*names}) < len(names):
-            raise ValueError("protocols: each may be there only once")
+            raise ValueError("protocols: each may appear only once")
 
 
 def _limits(timeout: ClientWSTimeout | float | None, receive: float | None) -> ClientWSTimeout:

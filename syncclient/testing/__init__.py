@@ -1,12 +1,11 @@
-"""Servers for tests that live in the process: no port, no patching, and the real engine.
+"""Servers for tests that run in the process: no port, no patching, and the real engine.
 
-A *transport* of this module is a connector: give it to ``Session(connector=...)``, or put it
-in the place of the whole network with ``mount()`` or ``mock()``. Requests then go the whole way
-through the engine, over a connection in memory, to a function or a table of routes
-(``MockTransport``), or to an application (``WSGITransport``, ``ASGITransport``,
-``AiohttpTransport``).
+A *transport* of this module is a connector: pass it to ``Session(connector=...)``, or replace the
+whole network by it with ``mount()`` or ``mock()``. Requests then pass through the whole engine,
+over a connection in memory, to a function or a table of routes (``MockTransport``), or to an
+application (``WSGITransport``, ``ASGITransport``, ``AiohttpTransport``).
 
-With pytest, the fixture ``syncclient_mock`` is there as soon as syncclient is installed.
+With pytest, the fixture ``syncclient_mock`` is available as soon as syncclient is installed.
 """
 
 from ._routes import Route, Routes, UnmatchedRequestError
@@ -37,7 +36,7 @@ __all__ = (
     "mount",
 )
 
-# Where users find them, and not the private module they were written in.
+# Where users import them from, not the private module that defines them.
 for _name in __all__:
     globals()[_name].__module__ = __name__
 del _name

@@ -1,4 +1,4 @@
-"""Routes: a table of answers, and a record of the requests."""
+"""Routes: a table of responses, and a record of the requests."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from ._values import Answer, MockRequest, ReplyOptions, RouteAnswer, reply_from,
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-#: How a route names the requests it answers.
+#: How a route specifies the URLs that it matches.
 Pattern = str | URL | re.Pattern[str]
 
 
 class UnmatchedRequestError(AssertionError):
-    """A request that no route answers; the message lists the routes there are.
+    """A request matches no route; the message lists the routes.
 
-    An AssertionError and no ClientError: code under test that survives network trouble must
-    not survive a mistake in the test.
+    This is an AssertionError, not a ClientError: code under test that handles network errors must
+    not swallow a mistake in the test.
     """
 
 
 class Route:
-    """One entry of a table. Made by ``Routes.add``.
+    """One entry of a table. Created by ``Routes.add``.
 
     Attributes:
         method: ``"GET"`` ..., or ``"*"`` for any.
-        times: How many requests it answers; None is no limit.
-        calls: The requests it answered, in order.
+        times: How many requests it answers; None sets no limit.
+        calls: The requests that it answered, in order.
     """
 
     def __init__(self, method: str, url: Pattern, answer: RouteAnswer, times: int | None) -> None:
@@ -49,11 +49,11 @@ class Route:
 
     @property
     def called(self) -> bool:
-        """Whether it has answered a request."""
+        """Whether this route has answered a request."""
         return bool(self.calls)
 
     def assert_called(self, times: int | None = None) -> None:
-        """Raise AssertionError unless it has answered ``times`` requests, or any for None."""
+        """Raise AssertionError unless it answered ``times`` requests, or at least one for None."""
         if not self.calls if times is None else len(self.calls) != times:
             wanted = "not at all" if times is None else f"{len(self.calls)} times, not {times}"
             raise AssertionError(f"{self._name} was called {wanted}")
@@ -76,7 +76,7 @@ class Route:
     def _respond(self, request: MockRequest) -> Answer:
         answer = self._answer
         if isinstance(answer, BaseException):
-            return spare(answer)  # a traceback of its own for every request
+            return spare(answer)  # a separate traceback for every request
         if callable(answer) and not isinstance(answer, type):
             return answer(request)
         return answer
@@ -96,13 +96,13 @@ class Route:
 
 
 class Routes:
-    """A table of answers, and the record of the requests. Any thread may use it.
+    """A table of responses, and a record of the requests. Any thread may use it.
 
-    The first route that matches, and is not used up, answers. A request that none answers
+    The first matching route that is not used up answers. A request without a matching route
     raises UnmatchedRequestError in the client.
 
     Args:
-        table: ``{"GET /path": answer}`` to begin with. For answers see ``add``.
+        table: ``{"GET /path": answer}``, the initial routes. For answers see ``add``.
     """
 
     def __init__(self, table: Mapping[str, RouteAnswer] | None = None) -> None:
@@ -115,13 +115,13 @@ class Routes:
 
     @property
     def calls(self) -> list[MockRequest]:
-        """Every request, in the order they came, those without a route included."""
+        """All requests in the order of arrival, including those without a route."""
         with self._lock:
             return list(self._calls)
 
     @property
     def unmatched(self) -> list[MockRequest]:
-        """The requests that no route answered."""
+        """The requests that matched no route."""
         with self._lock:
             return list(self._unmatched)
 
@@ -135,21 +135,21 @@ class Routes:
         status: int | Unset = UNSET,
         **reply: Unpack[ReplyOptions],
     ) -> Route:
-        """Answer ``method`` on ``url`` from now on.
+        """Add a route for ``method`` on ``url``.
 
         Args:
             method: ``"GET"`` ..., or ``"*"`` for any.
             url: ``"http://host/path"``, or ``"/path"`` on any host; or a compiled regular
-                expression, searched for in the whole URL. A query in it must be part of
-                that of the request; without one, any query will do.
+                expression, searched for in the whole URL. If it has a query, that must be part
+                of the request's query; otherwise any query matches.
             answer: A MockReply; a str, bytes, or a dict or list to send as JSON; a status; an
-                exception to raise in the client; or a function that is given the MockRequest
-                and returns one of these. It runs on a thread of the server's.
-            times: How many requests this route answers, before the next that matches does.
-            status: The status, and ``reply`` the keywords of MockReply, in place of ``answer``.
+                exception to raise in the client; or a function that gets the MockRequest and
+                returns one of these. The function runs on one of the server's threads.
+            times: How many requests this route answers before the next matching route does.
+            status: The status, and ``reply`` the keywords of MockReply, instead of ``answer``.
 
         Raises:
-            TypeError, ValueError: An argument makes no sense; the message names it.
+            TypeError, ValueError: An argument is wrong; the message names it.
         """
         if times is not None:
             count("times", times, least=1)
@@ -244,9 +244,9 @@ class Routes:
         return self.add("OPTIONS", url, answer, times=times, status=status, **reply)
 
     def assert_all_called(self) -> None:
-        """Raise AssertionError if a route was never asked for, or a request had no route.
+        """Raise AssertionError if a route was never used, or a request matched no route.
 
-        A route with ``times`` must have answered as many.
+        A route with ``times`` must have answered that many requests.
         """
         with self._lock:
             problems = [
@@ -259,13 +259,13 @@ class Routes:
             raise AssertionError("; ".join(problems))
 
     def reset(self) -> None:
-        """Forget all routes and all requests."""
+        """Remove all routes and all recorded requests."""
         with self._lock:
             for kept in (self._routes, self._calls, self._unmatched):
                 kept.clear()
 
     def __call__(self, request: MockRequest) -> Answer:
-        """Answer ``request``: what a MockTransport calls, on a thread of the server's."""
+        """Answer ``request``. Called by a MockTransport, on one of the server's threads."""
         with self._lock:
             self._calls.append(request)
             for route in self._routes:

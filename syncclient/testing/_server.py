@@ -1,4 +1,4 @@
-"""How a function, or a table of routes, answers: the bridge from the loop to its threads."""
+"""Responses from a function or a table of routes: the bridge from the loop to its threads."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _END = object()
 
 
 class HandlerMount(Serving):
-    """A Mounted that asks a function, on a thread, with the whole body of the request."""
+    """A Mounted that calls a function, on a thread, with the whole body of the request."""
 
     def __init__(self, handler: Handler) -> None:
         super().__init__(decompress=True)
@@ -27,7 +27,7 @@ class HandlerMount(Serving):
         self._workers = Workers()
 
     async def close(self) -> None:
-        """End what still answers, and the threads."""
+        """End running handlers, and the threads."""
         await super().close()
         self._workers.close()
 
@@ -69,9 +69,9 @@ def _asked(handler: Handler, request: MockRequest) -> MockReply:
 
 
 def _as_of_connecting(error: OSError, url: URL) -> Exception:
-    """Return the engine's error for ``error``, where that can only come from connecting."""
+    """Return the engine's error for ``error``, if that can only come from connecting."""
     if isinstance(error, TimeoutError) and error.errno is None:
-        return asyncio.TimeoutError()  # the engine's; before Python 3.11 a class of its own
+        return asyncio.TimeoutError()  # the engine's; a separate class before Python 3.11
     secure = url.scheme in ("https", "wss")
     key = ConnectionKey(url.host or "", url.port, secure, True, None, None, None)
     if isinstance(error, socket.gaierror):

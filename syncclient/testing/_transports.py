@@ -1,4 +1,4 @@
-"""Connectors to servers within the process, and what puts one in the place of the network."""
+"""Connectors to servers within the process, and functions that replace the network by one."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from ._wsgi import WSGIApp, WSGIMount
 
 
 class InProcessConnector(BaseConnector):
-    """What the connectors to servers within the process have in common.
+    """The base class of connectors to servers within the process.
 
-    Every host name is answered by the one server, over http, https and, where it can, ws; no
-    name is looked up, no port opened, and no proxy asked. The engine does the rest for
-    real. ``limit`` and the like count as they do for TCPConnector.
+    The server responds for every host name, over http, https and, if it supports that, ws. No
+    name is looked up, no port is opened, and no proxy is used. Everything else is the real
+    engine. ``limit`` and similar arguments work as for TCPConnector.
     """
 
     __slots__ = ()
@@ -49,10 +49,10 @@ class MockTransport(InProcessConnector):
     """A server that answers by a function, or by a table of routes.
 
     Args:
-        answers: A Routes; or a function that is given a MockRequest and returns a MockReply, a
-            str, bytes, a dict or list to send as JSON, or a status. It runs on a thread of the
-            server's, one for each request under way, and may use sessions. What it raises,
-            the client's caller gets.
+        answers: A Routes; or a function that gets a MockRequest and returns a MockReply, a str,
+            bytes, a dict or list to send as JSON, or a status. The function runs on one of the
+            server's threads, one for each current request, and may use sessions. Its
+            exceptions are raised in the client.
         limit, limit_per_host, keepalive_timeout, force_close: As for TCPConnector.
 
     Raises:
@@ -80,9 +80,9 @@ class MockTransport(InProcessConnector):
 class WSGITransport(InProcessConnector):
     """A WSGI application (Flask, Django ...) as the server.
 
-    Each request under way has a thread to itself, so the application may use sessions, this
-    one too. Bodies stream in both directions, at the pace of the slower side. What the
-    application raises, the client's caller gets.
+    Each current request has its own thread, so the application may use sessions, including this
+    one. Bodies stream in both directions, at the pace of the slower side. Exceptions of the
+    application are raised in the client.
 
     Args:
         application: The application.
@@ -109,11 +109,11 @@ class WSGITransport(InProcessConnector):
 
 
 class ASGITransport(InProcessConnector):
-    """An ASGI application (Starlette, FastAPI, Django ...) as the server, WebSockets included.
+    """An ASGI application (Starlette, FastAPI, Django ...) as the server, including WebSockets.
 
     It runs on the event loop of the session, so it must not block, and must not call the
-    session. Its lifespan is that of the pool: startup comes before a session's first request,
-    shutdown when the session closes. What it raises, the client's caller gets.
+    session. Its lifespan starts before the session's first request, and shuts down when the
+    session closes. Exceptions of the application are raised in the client.
 
     Args:
         application: The application.
@@ -140,11 +140,11 @@ class ASGITransport(InProcessConnector):
 
 
 class AiohttpTransport(InProcessConnector):
-    """An ``aiohttp.web`` application as the server, WebSockets included.
+    """An ``aiohttp.web`` application as the server, including WebSockets.
 
     Args:
-        make_application: Makes the application; called on the event loop for each pool, since
-            an application of aiohttp's belongs to one loop.
+        make_application: Creates the application. Called on the event loop for each pool, because
+            an aiohttp application belongs to one loop.
         limit, limit_per_host, keepalive_timeout, force_close: As for TCPConnector.
     """
 
@@ -174,10 +174,10 @@ class AiohttpTransport(InProcessConnector):
 
 @contextmanager
 def mount(transport: InProcessConnector) -> Iterator[None]:
-    """Answer every request of this process by ``transport``, inside the ``with`` block.
+    """Send every request of this process to ``transport``, inside the ``with`` block.
 
-    Of sessions that exist and of new ones, in all threads, and of ``syncclient.get()`` and its
-    siblings. A hook of the library's own: nothing is patched. Sessions that were made with a
+    This applies to existing and new sessions, in all threads, and to ``syncclient.get()`` and its
+    siblings. It uses a hook in the library; nothing is patched. Sessions that were created with a
     transport of this module keep it. Blocks may be nested; the innermost counts.
     """
     if not isinstance(transport, InProcessConnector):
@@ -195,7 +195,7 @@ def mount(transport: InProcessConnector) -> Iterator[None]:
 
 @contextmanager
 def mock(table: Mapping[str, RouteAnswer] | None = None) -> Iterator[Routes]:
-    """Answer every request of this process by a fresh Routes, inside the ``with`` block.
+    """Answer every request of this process from a new Routes, inside the ``with`` block.
 
     See ``mount``, and for ``table`` see ``Routes``.
     """

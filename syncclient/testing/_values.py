@@ -1,4 +1,4 @@
-"""What a mocked server receives and what it answers: MockRequest, MockReply, Gate."""
+"""Requests and responses of a mocked server: MockRequest, MockReply, Gate."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class MockRequest:
-    """A request as the server got it, with its whole body.
+    """A request as the server received it, with its whole body.
 
     Attributes:
         method: In upper case.
-        url: The URL asked for, without a fragment.
-        headers: As sent, those that the engine adds included.
-        body: Decompressed, should the client have compressed it.
+        url: The requested URL, without a fragment.
+        headers: As sent, including those that the engine adds.
+        body: Decompressed, if the client compressed it.
     """
 
     method: str
@@ -39,12 +39,12 @@ class MockRequest:
     body: bytes
 
     def text(self) -> str:
-        """Return the body as text. UTF-8, or what Content-Type says."""
+        """Return the body as text, decoded as its Content-Type says or as UTF-8."""
         kind = content_type(self.headers.get("Content-Type"))
         return self.body.decode(kind.encoding or "utf-8")
 
     def json(self) -> Any:
-        """Return what the body says in JSON."""
+        """Return the body parsed as JSON."""
         return jsonlib.loads(self.body)
 
     def form(self) -> MultiDict[str]:
@@ -74,23 +74,23 @@ class Gate:
 
     @property
     def opened(self) -> bool:
-        """Whether it is open."""
+        """Whether the gate is open."""
         return self._opened
 
     def wait_reached(self, timeout: float = 10.0) -> None:
-        """Block until a reply has come to this gate.
+        """Block until a reply has reached this gate.
 
         Args:
-            timeout: Seconds to wait at most.
+            timeout: Maximum number of seconds to wait.
 
         Raises:
-            AssertionError: No reply came.
+            AssertionError: No reply reached the gate in time.
         """
         if not self._reached.wait(timeout):
             raise AssertionError(f"no reply came to the gate within {timeout:g} s")
 
     async def _pass(self) -> None:
-        # Published before the look: see Waiter.
+        # Published before the check: see Waiter.
         waiter = Waiter()
         self._waiters.add(waiter)
         try:
@@ -104,12 +104,12 @@ class Gate:
         return f"<Gate {'open' if self._opened else 'closed'}>"
 
 
-#: What a body may be: all of it, or parts, and gates between them.
+#: A body: all of it, or parts with gates between them.
 MockBody: TypeAlias = bytes | Iterable[bytes | Gate]
 
 
 class ReplyOptions(TypedDict, total=False):
-    """The keywords of MockReply but the status."""
+    """The keywords of MockReply, except the status."""
 
     json: object
     text: str
@@ -121,23 +121,23 @@ class ReplyOptions(TypedDict, total=False):
 
 
 class MockReply:
-    """What a mocked server answers. Immutable by convention; may be given many times.
+    """The response of a mocked server. Immutable by convention; may be used many times.
 
     Args:
         status: The status code.
         json: A value sent as JSON.
         text: A body of text, in UTF-8.
-        body: Bytes, or an iterable of bytes that is sent piece by piece (chunked), in which a
-            Gate holds back what follows it. An iterator serves one request only, and is
-            pulled on a thread of the server's.
-        headers: Headers to add to, or put in place of, those that follow from the body.
-        reason: The reason phrase; None takes the usual one.
-        gate: Holds back the whole reply, its head included, until it is opened.
-        cut_off: Break the connection where the body should end: reading it raises
+        body: Bytes, or an iterable of bytes that is sent piece by piece (chunked). A Gate in it
+            holds back the following parts. An iterator serves one request only, and runs on one
+            of the server's threads.
+        headers: Headers to add to, or to replace, those that follow from the body.
+        reason: The reason phrase; None uses the standard one.
+        gate: Holds back the whole reply, including its headers, until it is opened.
+        cut_off: Break the connection before the end of the body: reading it raises
             ClientPayloadError.
 
     Raises:
-        TypeError, ValueError: An argument makes no sense; the message names it.
+        TypeError, ValueError: An argument is wrong; the message names it.
     """
 
     def __init__(self, status: int = 200, **options: Unpack[ReplyOptions]) -> None:
@@ -190,8 +190,8 @@ def _encoded(options: ReplyOptions) -> tuple[str | None, MockBody]:
     return None, body
 
 
-#: What a handler may return: a reply; text, bytes, or what goes out as JSON; a status; an
-#: exception, to raise in the client.
+#: Results of a handler: a reply; text, bytes, or a value to send as JSON; a status; an exception
+#: to raise in the client.
 Answer: TypeAlias = (
     MockReply | str | bytes | dict[str, Any] | list[Any] | int | BaseException | type[BaseException]
 )
@@ -199,12 +199,12 @@ Answer: TypeAlias = (
 #: A function that answers requests.
 Handler: TypeAlias = Callable[[MockRequest], Answer]
 
-#: What a route may be given: what a handler may return, or a handler.
+#: Answers of a route: the result of a handler, or a handler.
 RouteAnswer: TypeAlias = Answer | Handler
 
 
 def check_answer(answer: object) -> None:
-    """Raise TypeError for what no handler may return."""
+    """Raise TypeError for values that a handler must not return."""
     if isinstance(answer, type) and issubclass(answer, BaseException):
         return
     if isinstance(answer, bool) or not isinstance(
@@ -217,7 +217,7 @@ def check_answer(answer: object) -> None:
 
 
 def reply_of(answer: Answer) -> MockReply:
-    """Return the reply that ``answer`` stands for; raise it if it is an exception."""
+    """Return ``answer`` as a reply; raise it if it is an exception."""
     check_answer(answer)
     if isinstance(answer, MockReply):
         return answer
@@ -235,11 +235,11 @@ def reply_of(answer: Answer) -> MockReply:
 def reply_from(
     answer: RouteAnswer | Unset, status: int | Unset, options: ReplyOptions
 ) -> RouteAnswer:
-    """Return what a route answers that was given ``answer``, or the keywords of a reply."""
+    """Return the answer of a route, from ``answer`` or the keywords of a reply."""
     if isinstance(answer, Unset):
         return MockReply(200 if isinstance(status, Unset) else status, **options)
     if options or not isinstance(status, Unset):
-        raise TypeError("give either an answer, or the keywords of a MockReply")
+        raise TypeError("pass either an answer or the keywords of a MockReply")
     if not callable(answer):
         check_answer(answer)
     return answer

@@ -1,8 +1,8 @@
-"""Threads for what plays a server, and their way back to the loop.
+"""Threads for the code of a server, and their way back to the loop.
 
-A server is a party of its own, so its code runs neither in the thread of the caller, whose
-timeouts have to work while a handler is slow, nor in the caller's context. Each request has
-a thread to itself: a handler may call a session and wait for other handlers.
+The code of a server is separate from the client's: it runs neither in the caller's thread, whose
+timeouts have to work while a handler is slow, nor in the caller's context. Each request has its
+own thread, so a handler may call a session and wait for other handlers.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from .._boundary.workers import DaemonExecutor
 P = ParamSpec("P")
 R = TypeVar("R")
 
-#: Seconds a thread waits for the loop before it looks whether that is still there.
+#: Seconds that a thread waits for the loop before it checks whether that is still running.
 _SLICE = 1.0
 
 
 class _Outcome(Generic[R]):
-    """What a function came to, as a value: a SystemExit must not end the loop."""
+    """The outcome of a function, as a value: a SystemExit must not end the loop."""
 
     __slots__ = ("_error", "_value")
 
@@ -46,14 +46,14 @@ class _Outcome(Generic[R]):
 
 
 class Workers:
-    """The threads of one server. Made on the loop thread."""
+    """The threads of one server. Created on the loop thread."""
 
     def __init__(self) -> None:
         self._run = running_here()
         self._executor = DaemonExecutor(name="syncclient-server")
 
     async def run(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Await ``function`` run on a thread. Cancelled, it leaves the thread to finish alone."""
+        """Run ``function`` on a thread. If this is cancelled, the thread finishes on its own."""
         context = contextvars.copy_context()
 
         def work() -> R:
@@ -63,9 +63,9 @@ class Workers:
         return outcome.get()
 
     def on_loop(self, coroutine: Coroutine[Any, Any, R]) -> R:
-        """Await ``coroutine`` on the loop. On one of the threads; blocks it.
+        """Run ``coroutine`` on the loop. Called on one of the threads; blocks it.
 
-        Woken by the outcome, or by the end of the loop.
+        The wait ends with the outcome, or with the end of the loop.
         """
         if not self._run.usable():
             coroutine.close()
@@ -77,7 +77,7 @@ class Workers:
             except concurrent.futures.CancelledError:
                 raise ConnectionAbortedError("the session was closed") from None
             except concurrent.futures.TimeoutError:
-                # From Python 3.11 on the builtin, which the coroutine may have raised itself.
+                # From Python 3.11 on this is the builtin, which the coroutine may have raised.
                 if future.done():
                     return future.result()
                 if not self._run.usable():

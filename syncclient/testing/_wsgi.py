@@ -1,9 +1,9 @@
-"""WSGI applications as servers within the process, on threads of their own.
+"""WSGI applications as servers within the process, on their own threads.
 
-Written here because nothing fits: a2wsgi (1.10) turns WSGI into ASGI on a pool of a few
-threads, in which applications that call themselves wait for each other forever, and which the
-interpreter joins at its exit; aiohttp-wsgi (0.10, of 2022) collects each request in a
-temporary file first, and runs on such a pool as well.
+No other library fits: a2wsgi (1.10) turns WSGI into ASGI on a pool of a few threads, in which
+applications that call themselves wait for each other forever, and which the interpreter joins
+at exit; aiohttp-wsgi (0.10, from 2022) first collects each request in a temporary file, and
+also runs on such a pool.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ._workers import Workers
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-#: A WSGI application (PEP 3333). Its parts are as loose as the frameworks have them.
+#: A WSGI application (PEP 3333). Its types are as loose as in the frameworks.
 WSGIApp: TypeAlias = Callable[[Any, Any], Iterable[bytes]]
 
 ExcInfo: TypeAlias = (
@@ -30,7 +30,7 @@ ExcInfo: TypeAlias = (
 
 
 class WSGIMount(Serving):
-    """A Mounted for a WSGI application; each request has a thread to itself."""
+    """A Mounted for a WSGI application; each request has its own thread."""
 
     def __init__(self, application: WSGIApp) -> None:
         super().__init__()
@@ -38,19 +38,19 @@ class WSGIMount(Serving):
         self._workers = Workers()
 
     async def close(self) -> None:
-        """End what still answers, and the threads."""
+        """End running calls, and the threads."""
         await super().close()
         self._workers.close()
 
     async def answer(self, exchange: ServerExchange) -> None:
-        """Let the application answer."""
+        """Call the application, and send its response."""
         environ = _environ(exchange)
         conversation = _Conversation(exchange, self._workers)
         await self._workers.run(conversation.run, self._application, environ)
 
 
 class _Conversation:
-    """One call of the application. On its thread; blocks it at the client's pace."""
+    """One call of the application, on its thread, which it blocks at the client's pace."""
 
     def __init__(self, exchange: ServerExchange, workers: Workers) -> None:
         self._exchange = exchange
@@ -87,7 +87,7 @@ class _Conversation:
         return self._write
 
     def _write(self, data: bytes) -> None:
-        # Head and first chunk in one, so that they may reach the client in one.
+        # Headers and first chunk together, so that they can reach the client together.
         head = None if self._started else self._take_head()
 
         async def write() -> None:
@@ -111,7 +111,7 @@ class _Conversation:
 
 
 class _Input(io.RawIOBase):
-    """The body of the request, from the loop. On the application's thread; blocks it."""
+    """The body of the request, from the loop. Blocks the application's thread."""
 
     def __init__(self, exchange: ServerExchange, workers: Workers) -> None:
         super().__init__()
@@ -135,7 +135,7 @@ class _Input(io.RawIOBase):
 
 
 class _Errors(io.TextIOBase):
-    """stderr, whichever that is when something is written."""
+    """stderr, as it is at the time of writing."""
 
     def write(self, text: str) -> int:
         return sys.stderr.write(text)

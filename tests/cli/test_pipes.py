@@ -438,7 +438,7 @@ def test_download_prints_the_path_as_it_is(app: AppServer, tmp_path: Path, name:
     ("code", "options", "message"),
     [
         (2, ["--digest", "sha256:0123"], "64 hexadecimal digits"),
-        (2, ["--digest", "shake_128:00"], "length of its own"),
+        (2, ["--digest", "shake_128:00"], "with a fixed length"),
         (2, ["-o", ""], "path must not be empty"),
         (1, ["-o", "missing/"], "No such file"),
         (1, ["-o", "/dev/null"], "device, pipe or socket"),

@@ -89,7 +89,7 @@ def test_different_parts_make_different_descriptions() -> None:
 def test_descriptions_cannot_be_changed() -> None:
     """Setting or deleting anything on a description fails, and says what to do instead."""
     connector = TCPConnector(limit=3)
-    with pytest.raises(AttributeError, match="make a new one with limit="):
+    with pytest.raises(AttributeError, match="create a new one with limit="):
         connector.limit = 5  # type: ignore[misc]  # what is refused
     with pytest.raises(AttributeError):
         del connector._settings

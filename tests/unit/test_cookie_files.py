@@ -208,10 +208,10 @@ def test_what_browsers_export_as_json(
     for odd, why in [
         (1, "is no object"),
         ({"name": "s3cr3t"}, "has no name, value or domain"),
-        ({**DRIVER[0], "domain": "a..b"}, "names no domain"),
+        ({**DRIVER[0], "domain": "a..b"}, "has no domain"),
         ({**DRIVER[0], "value": "s3cr3t\r\n"}, "has control characters"),
-        ({**DRIVER[0], "expiry": "s3cr3t"}, "has an expiry that is no number"),
-        ({**DRIVER[0], "expiry": [1]}, "has an expiry that is no number"),
+        ({**DRIVER[0], "expiry": "s3cr3t"}, "has an expiry that is not a number"),
+        ({**DRIVER[0], "expiry": [1]}, "has an expiry that is not a number"),
     ]:
         path.write_text(json.dumps([*entries, odd]))
         with pytest.warns(UserWarning, match=f"entry 3 {why}") as warned:
@@ -263,5 +263,5 @@ def test_addresses_with_colons(tmp_path: Path, domain: str) -> None:
     assert set(jar.filter_cookies("http://[::1]:8080/")) == {"six"}
     for odd in ("localhost:8080", "https://example.com/", "[::1]:80", "::g"):
         path.write_text(f"{EXPORTED}{odd}\tFALSE\t/\tFALSE\t0\tsix\t1\n")
-        with pytest.warns(UserWarning, match="line 3 names no domain"):
+        with pytest.warns(UserWarning, match="line 3 has no domain"):
             jar.load(path)

@@ -279,18 +279,18 @@ def local_function() -> Callable[..., Any]:
 @pytest.mark.parametrize(
     ("name", "value", "cure"),
     [
-        ("json_serialize", lambda value: "", "write a function of a module"),
-        ("raise_for_status", local_function(), "write a function of a module"),
-        ("middlewares", [local_function()], "leave middlewares= out here"),
-        ("loop_thread", LoopThread(), "leave loop_thread= out here"),
-        ("trace_configs", [TraceConfig()], "leave trace_configs= out here"),
+        ("json_serialize", lambda value: "", "use a function defined in a module"),
+        ("raise_for_status", local_function(), "use a function defined in a module"),
+        ("middlewares", [local_function()], "leave middlewares= out, and"),
+        ("loop_thread", LoopThread(), "leave loop_thread= out, and"),
+        ("trace_configs", [TraceConfig()], "leave trace_configs= out, and"),
         ("connector", TCPConnector(ssl=ssl.create_default_context()), "SSLContext"),
     ],
 )
 def test_what_does_not_pickle_is_named(name: str, value: object, cure: str) -> None:
     """The error names the keyword, and says what to do."""
     with Session(**{name: value}) as session:  # type: ignore[arg-type]  # any keyword
-        with pytest.raises(TypeError, match=rf"made with {name}=.*cannot be pickled.*{cure}"):
+        with pytest.raises(TypeError, match=rf"Session with {name}=.*cannot be pickled.*{cure}"):
             pickle.dumps(session)
         copy.copy(session).close()
         copy.deepcopy(session).close()  # neither needs a pickle

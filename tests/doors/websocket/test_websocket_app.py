@@ -611,11 +611,11 @@ def test_proxies(server: Server, raw_server: StartRawServer) -> None:
         ({"sockopt": [(1, 2, 3)]}, "socket_factory"),
         ({"ping_payload": "x"}, r"app\.sock\.ping"),
         ({"http_no_proxy": ["a"]}, "NO_PROXY"),
-        ({"dispatcher": object()}, "a thread of its own"),
-        ({"suppress_host": True}, "HTTP/1.1 wants"),
+        ({"dispatcher": object()}, "in a separate thread"),
+        ({"suppress_host": True}, "HTTP/1.1 needs"),
         ({"http_proxy_host": "a"}, "needs http_proxy_port"),
         ({"http_proxy_host": "a", "http_proxy_port": 1, "proxy_type": "x"}, "one of http, socks4"),
-        ({"sslopt": {"ssl_version": 2}}, r"sslopt\['ssl_version'\] cannot be honoured"),
+        ({"sslopt": {"ssl_version": 2}}, r"sslopt\['ssl_version'\] is not supported"),
         ({"ping_interval": -1}, "ping_interval >= 0"),
         ({"ping_timeout": 0}, "ping_timeout > 0"),
         ({"ping_interval": 1, "ping_timeout": 2}, "ping_interval > ping_timeout"),
@@ -631,7 +631,7 @@ def test_what_cannot_be_honoured(options: dict[str, Any], told: str, server: Ser
         app.run_forever(**options)
     assert not seen.calls
     for name in ("on_cont_message", "get_mask_key", "socket"):
-        with pytest.raises(ValueError, match=f"{name} cannot be honoured"):
+        with pytest.raises(ValueError, match=f"{name} is not supported"):
             app_of(ours, server, seen, **{name: print})
 
 
