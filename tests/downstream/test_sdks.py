@@ -307,7 +307,10 @@ def test_respx_mocks(raw_server: StartRawServer) -> None:
     """respx answers for a client of ours, blocking or not, and lets through what it is told to."""
     respx = pytest.importorskip("respx")
     ours = pytest.importorskip("syncclient.httpx")
-    real = keep_answering(lambda conn: reply(conn, {"real": True}))
+
+    def real(conn: RawConnection) -> None:
+        conn.read_request()
+        reply(conn, {"real": True})
 
     async def awaited() -> int:
         async with ours.AsyncClient() as client:
