@@ -6,7 +6,8 @@ Someone who comes from one of them meets an error that says so, where the name i
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from difflib import get_close_matches
 from functools import wraps
 from opcode import opmap
 from typing import Any, TypeVar
@@ -106,6 +107,7 @@ HINTS: Mapping[str, Mapping[str, str]] = {
         "verify": "Session(ssl=...), or ssl= of a request",
     },
     "a request": {
+        "body": "data=, or json=",
         "cert": "ssl=context, an ssl.SSLContext after load_cert_chain(...)",
         "content": "data=",
         "extensions": "timeout=, or trace_configs= of a Session",
@@ -124,6 +126,8 @@ HINTS: Mapping[str, Mapping[str, str]] = {
     },
     "Response": {
         "apparent_encoding": "get_encoding()",
+        "body": "read(), or content for a file of it",
+        "data": "read()",
         "encoding": "get_encoding(), or text(encoding=...)",
         "http_version": "version",
         "is_client_error": "400 <= status < 500",
@@ -243,20 +247,29 @@ HINTS: Mapping[str, Mapping[str, str]] = {
 }
 
 
-def no_such_keyword(taker: str, name: str) -> TypeError:
-    """Return the error for a keyword that ``taker``, a key of ``HINTS``, does not take."""
+def no_such_keyword(taker: str, name: str, known: Iterable[str] = ()) -> TypeError:
+    """Return the error for a keyword that ``taker``, a key of ``HINTS``, does not take.
+
+    One that is nearly among the ``known`` ones is taken for a slip.
+    """
     verb = "here it is" if taker == "Session" else "write"
     hint = HINTS[taker].get(name)
+    if hint is None and (near := get_close_matches(name, known, 1, _NEAR)):
+        hint = f"{near[0]}="
     return TypeError(
         f"{taker} takes no keyword {name!r}" + ("" if hint is None else f"; {verb} {hint}")
     )
 
 
-def check_keywords(taker: str, given: Mapping[str, object], known: Container[str]) -> None:
+#: How alike two names are that may be one, from 0 to 1: ``header`` and ``headers``.
+_NEAR = 0.75
+
+
+def check_keywords(taker: str, given: Mapping[str, object], known: Collection[str]) -> None:
     """Raise TypeError for the first of ``given`` that is not among the ``known`` keywords."""
     for name in given:
         if name not in known:
-            raise no_such_keyword(taker, name)
+            raise no_such_keyword(taker, name, known)
 
 
 def not_by_position(method: str) -> TypeError:
@@ -322,7 +335,11 @@ def not_in_module(name: str) -> Exception:
     """
     hint = HINTS["syncclient"].get(name)
     if hint is None:
-        return AttributeError(f"module 'syncclient' has no attribute {name!r}")
+        return AttributeError(
+            f"module 'syncclient' has no attribute {name!r}",
+            name=name,
+            obj=_Public(sys.modules["syncclient"]),
+        )
     asking = sys._getframe(2)
     code = asking.f_code.co_code
     if 0 <= asking.f_lasti < len(code) and code[asking.f_lasti] == opmap["IMPORT_FROM"]:

@@ -45,6 +45,7 @@ from ._client.request import RequestOptions, prepare, submit
 from ._client.response import CharsetResolver, Response, check_status, refuse_async_rule
 from ._client.session_base import SessionBase
 from ._client.session_settings import (
+    AllOptions,
     SessionOptions,
     SessionSettings,
     check_picklable,
@@ -181,7 +182,7 @@ class Session(SessionBase, Closing):
         **misspelt: Never,
     ) -> None:
         for name in misspelt:
-            raise no_such_keyword("Session", name)
+            raise no_such_keyword("Session", name, AllOptions.__annotations__)
         refuse_patched_threads()
         self._open(
             check_settings(

@@ -43,6 +43,8 @@ R = TypeVar("R")
 RaiseForStatus = bool | Callable[[R], object]
 
 _SCHEMES = frozenset({"http", "https", "ws", "wss"})
+#: A host and a port, which a URL without its ``http://`` has in the place of the scheme.
+_HOST_AND_PORT = re.compile(r"[A-Za-z][A-Za-z0-9.-]*:[0-9]+(?:[/?#]|$)")
 COMMON_METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 
 
@@ -58,11 +60,16 @@ def check_method(method: str) -> str:
 
 
 def check_url(
-    url: StrOrURL, base_url: URL | None, params: Query, schemes: frozenset[str] = _SCHEMES
+    url: StrOrURL,
+    base_url: URL | None,
+    params: Query,
+    schemes: frozenset[str] = _SCHEMES,
+    *,
+    name: str = "url",
 ) -> URL:
     """Return the absolute URL to request; raise InvalidURL with the reason if it is wrong."""
     if not isinstance(url, (str, URL)):
-        raise TypeError(f"url must be a str or a yarl.URL, not {type(url).__name__}")
+        raise TypeError(f"{name} must be a str or a yarl.URL, not {type(url).__name__}")
     fault = ""
     try:
         target = parse_url(url) if isinstance(url, str) else refine_url(url)
@@ -74,13 +81,18 @@ def check_url(
         # Not in the except clause: the error's context would quote the URL.
         raise InvalidUrlClientError(redacted_url(url), fault)
     if target.scheme not in schemes:
+        shown = redacted_url(url)
+        if not shown.strip():
+            raise InvalidUrlClientError(repr(shown), f"the {name} is empty")
         if not target.scheme:
-            raise InvalidUrlClientError(
-                redacted_url(target),
-                "no scheme; write http://... or https://..., or give the session a base_url",
+            cure = "" if name == "base_url" else ", or give the session a base_url"
+            raise InvalidUrlClientError(shown, f"no scheme; write http://... or https://...{cure}")
+        if _HOST_AND_PORT.match(shown):
+            raise NonHttpUrlClientError(
+                f"{shown} - no scheme; write http://{shown} or https://{shown}"
             )
         raise NonHttpUrlClientError(
-            f"{redacted_url(target)} - the scheme must be one of {', '.join(sorted(schemes))}"
+            f"{shown} - the scheme must be one of {', '.join(sorted(schemes))}"
         )
     if not target.raw_host:
         raise InvalidUrlClientError(redacted_url(target), "no host")
@@ -295,6 +307,8 @@ def _verbatim(name: str, value: str) -> Morsel[str]:
 
 
 def _flag(name: str, value: object) -> bool:
+    if isinstance(value, (str, bytes)):  # such as "no" and "false", which are true
+        raise TypeError(f"{name} must be True or False, not {value!r}")
     return bool(value)
 
 

@@ -65,7 +65,10 @@ def check_body(
     skipped = {name.lower() for name in skip_auto_headers}
     if hdrs.CONTENT_TYPE not in headers and "content-type" not in skipped:
         headers[hdrs.CONTENT_TYPE] = "application/json"
-    text = json_serialize(json)
+    try:
+        text = json_serialize(json)
+    except TypeError as exc:
+        raise TypeError(f"json: {exc}") from exc
     return outgoing(text.encode() if isinstance(text, str) else text, progress)
 
 
@@ -200,7 +203,7 @@ def _choose(
             if value is not None:
                 engine[name] = CHECKS[name](name, value)
         elif name not in _HERE:
-            raise no_such_keyword("a request", name)
+            raise no_such_keyword("a request", name, RequestOptions.__annotations__)
     if "middlewares" in engine:
         engine["middlewares"] = place.adapt(engine["middlewares"])
     body, progress = NO_BODY, None

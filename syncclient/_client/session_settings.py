@@ -239,7 +239,7 @@ def _checked(given: SessionOptions | AllOptions) -> dict[str, Any]:
     checked: dict[str, Any] = {}
     for name, value in given.items():
         if name not in known:
-            raise no_such_keyword("Session", name)
+            raise no_such_keyword("Session", name, known)
         checked[name] = _CHECKS[name](value) if name in _CHECKS else value
     return checked
 
@@ -247,7 +247,7 @@ def _checked(given: SessionOptions | AllOptions) -> dict[str, Any]:
 def _check_base_url(base_url: StrOrURL | None) -> URL | None:
     if base_url is None:
         return None
-    url = check_url(base_url, None, None)
+    url = check_url(base_url, None, None, name="base_url")
     if not url.path.endswith("/"):
         raise ValueError(f"base_url must end in a slash: write {redacted_url(url) + '/'!r}")
     return url

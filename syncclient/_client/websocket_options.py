@@ -97,7 +97,7 @@ def arrange(
     given: dict[str, Any] = dict(options)
     for name in given:
         if name not in WebSocketOptions.__annotations__:
-            raise no_such_keyword("ws_connect", name)
+            raise no_such_keyword("ws_connect", name, WebSocketOptions.__annotations__)
     if given.get("origin") is not None:
         header_items({hdrs.ORIGIN: given["origin"]}, "origin")
     common = {name: given.pop(name) for name in _OF_A_REQUEST & given.keys()}

@@ -111,6 +111,70 @@ def test_a_keyword_of_another_librarys_class(make: Callable[[], object], cure: s
         make()
 
 
+@pytest.mark.parametrize(
+    ("make", "cure"),
+    [
+        (
+            lambda: client.get("http://h/", param={}),
+            "a request takes no keyword 'param'; write params=",
+        ),
+        (lambda: client.get("http://h/", header={}), "'header'; write headers="),
+        (lambda: client.post("http://h/", jsn={}), "'jsn'; write json="),
+        (lambda: client.Session(cookie={}), "'cookie'; here it is cookies="),
+        (lambda: client.Session().with_options(time_out=1), "'time_out'; here it is timeout="),
+        (
+            lambda: client.Session().ws_connect("ws://h/", max_msgsize=1),
+            "'max_msgsize'; write max_msg_size=",
+        ),
+        (
+            lambda: client.get("http://h/", allow_redirects="no"),
+            "allow_redirects must be True or False, not 'no'",
+        ),
+        (lambda: client.post("http://h/", json={1}), "json: Object of type set is not"),
+        (lambda: client.Session(5), "base_url must be a str or a yarl.URL, not int"),
+    ],
+)
+def test_a_slip_names_the_argument(make: Callable[[], object], cure: str) -> None:
+    """A keyword that is nearly one of ours, and a value that cannot be."""
+    with pytest.raises(TypeError, match=cure):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("localhost:8000/x", "localhost:8000/x - no scheme; write http://localhost:8000/x or"),
+        ("127.0.0.1:8000", "127.0.0.1:8000 - no scheme; write http://"),
+        (
+            "example.test",
+            "example.test - no scheme; write http://.*, or give the session a base_url",
+        ),
+        ("mailto:me@example.test", "the scheme must be one of http, https"),
+        ("", "'' - the url is empty"),
+    ],
+)
+def test_a_url_without_a_scheme(url: str, told: str) -> None:
+    """It is shown as it was written, a port and all."""
+    with pytest.raises(client.ClientError, match=told):
+        client.get(url)
+
+
+def test_a_base_url_without_a_scheme() -> None:
+    """The cure is not the base_url that it already is."""
+    with pytest.raises(client.InvalidURL, match=r"https://\.\.\.$"):
+        client.Session("example.test")
+
+
+def test_a_slip_in_a_name_of_the_module() -> None:
+    """Python can say which public name was meant."""
+    with pytest.raises(AttributeError) as caught:
+        client.gett  # noqa: B018
+    names = dir(caught.value.obj)
+    assert caught.value.name == "gett"
+    assert "get" in names
+    assert not any(name.startswith("_") for name in names)
+
+
 def test_positional_arguments_name_the_keyword() -> None:
     """As requests' second argument would be: of sessions, one-shot functions and session.aio."""
     session = client.Session()
