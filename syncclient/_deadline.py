@@ -1,4 +1,4 @@
-"""Deadlines: the moment in which a duration ends, computed once."""
+"""Deadlines: the time at which a duration ends, computed once."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ class DeadlineError(ServerTimeoutError, TimeoutError):
 
 
 class timeout:  # noqa: N801  -- as asyncio.timeout
-    """Put one deadline over all the blocking calls inside a ``with`` block.
+    """Set one deadline for all blocking calls inside a ``with`` block.
 
-    It applies to requests, body reads and WebSocket receives alike. Blocks can be nested: the
-    nearest deadline wins. A call that it ends raises DeadlineError, a TimeoutError that says what
-    the call was doing. Code that makes no call is not interrupted. The deadline belongs to the
-    thread, and the context, that entered the block.
+    It applies to requests, reads of bodies and WebSocket receives alike. Blocks can be nested: the
+    earliest deadline wins. Interrupted calls raise DeadlineError, a TimeoutError that says what
+    the call was doing. Other code is not interrupted. The deadline belongs to the thread, and the
+    context, that entered the block.
 
     Args:
         delay: seconds, from the moment the block is entered; None sets no limit.
@@ -84,7 +84,7 @@ class timeout:  # noqa: N801  -- as asyncio.timeout
         return self._expired
 
     def error(self, doing: object) -> DeadlineError:
-        """Note that the deadline has ended a call, and return the error for it.
+        """Record that the deadline has ended a call, and return the error for it.
 
         Args:
             doing: what the call was doing; ``str()`` gives the words.
@@ -100,7 +100,7 @@ class timeout:  # noqa: N801  -- as asyncio.timeout
 
     def __enter__(self) -> timeout:
         if self._entered_at is not None:
-            raise RuntimeError("this timeout was already entered: make one for each block")
+            raise RuntimeError("this timeout was already entered: create one for each block")
         self._entered_at = time.monotonic()
         if self._delay is not None:
             self._when = self._entered_at + self._delay
@@ -164,7 +164,7 @@ def overdue() -> timeout | None:
 
 @contextmanager
 def no_deadline() -> Iterator[None]:
-    """Make calls without a deadline: those that clean up, even after the end of one."""
+    """Ignore deadlines inside this block, for calls that clean up."""
     token = _innermost.set(None)
     try:
         yield

@@ -1,8 +1,7 @@
-"""The errors a user can meet.
+"""The errors that syncclient raises.
 
-aiohttp's own classes are re-exported, the very same objects, so that
-``except aiohttp.ClientError`` keeps working during a migration. Ours stand
-below them, and only where aiohttp has none::
+aiohttp's own classes are re-exported unchanged, so that ``except aiohttp.ClientError`` keeps
+working during a migration. These are subclasses for which aiohttp has no equivalent::
 
     Exception
      └─ ClientError
@@ -42,9 +41,9 @@ E = TypeVar("E", bound=BaseException)
 
 
 class SessionClosedError(ClientError, RuntimeError):
-    """The session was closed before the call, or while it was under way.
+    """The session was closed before or during the call.
 
-    A RuntimeError too, since that is what aiohttp raises for it.
+    It is also a RuntimeError, which aiohttp raises in this case.
     """
 
 
@@ -53,21 +52,21 @@ class LoopThreadError(ClientError, RuntimeError):
 
 
 class BlockingCallError(ClientError, RuntimeError):
-    """A blocking call was made on the loop thread, where it could only wait for itself."""
+    """A blocking call was made on the loop thread, where it would wait for itself."""
 
 
 class SecondReaderError(RuntimeError):
-    """A body is being read already. The second reader must leave it to the first."""
+    """Another reader is already reading the body."""
 
 
 class TimeoutDetails(ServerTimeoutError, TimeoutError):
-    """What every timeout says: the phase, the limit, the time spent, the request.
+    """The attributes of all timeouts: the phase, the limit, the elapsed time, the request.
 
-    aiohttp's derive from asyncio's TimeoutError, which is the built-in one from
-    Python 3.11 on only.
+    aiohttp's classes derive from asyncio's TimeoutError, which is the built-in class only from
+    Python 3.11 on.
     """
 
-    #: How the limit that ran out is called where the user set it.
+    #: The name of the exceeded limit, as set by the user.
     limit_name = "timeout"
 
     def __init__(
@@ -86,7 +85,7 @@ class TimeoutDetails(ServerTimeoutError, TimeoutError):
         return f"{request} timed out after {self.elapsed:.3g} s while {self.phase}{limit}"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # The default calls the class with .args, and ours takes keywords only.
+        # The default calls the class with .args, but this one takes keywords only.
         return _rebuild_timeout, (type(self), dict(self.__dict__))
 
 
@@ -110,13 +109,13 @@ class ConnectTimeoutError(TimeoutDetails, ConnectionTimeoutError):
 
 
 class PoolTimeoutError(TimeoutDetails, ConnectionTimeoutError):
-    """Every connection the connector allows was in use until the timeout ran out."""
+    """All connections that the connector allows were in use until the timeout expired."""
 
     limit_name = "timeout.connect"
 
 
 class LineTooLongError(ClientPayloadError, LineTooLong):
-    """A line of a body is longer than the limit for lines. It is dropped; the body can be read on.
+    """A line of a body exceeds the limit for lines. The line is dropped; reading can continue.
 
     Args:
         line: the beginning of the line.
@@ -130,8 +129,8 @@ class LineTooLongError(ClientPayloadError, LineTooLong):
 
     def __str__(self) -> str:
         return (
-            f"a line of the body has more than {self.limit} bytes: give readline() a larger "
-            "max_line_length, readuntil() a larger max_size, or read in pieces by iter_chunked()"
+            f"a line of the body has more than {self.limit} bytes: pass readline() a larger "
+            "max_line_length, pass readuntil() a larger max_size, or read with iter_chunked()"
         )
 
 
@@ -142,7 +141,7 @@ class ReadTimeoutError(TimeoutDetails, SocketTimeoutError):
 
 
 class WriteTimeoutError(TimeoutDetails):
-    """The server took nothing of the body for ``ClientTimeout.sock_write`` seconds."""
+    """The server accepted no data of the body for ``ClientTimeout.sock_write`` seconds."""
 
     limit_name = "timeout.sock_write"
 
@@ -150,18 +149,18 @@ class WriteTimeoutError(TimeoutDetails):
 def spare(error: E) -> E:
     """Return a copy of ``error``, without its traceback, to keep for later.
 
-    An object that keeps the very error its methods raise is part of a reference cycle:
-    the traceback holds their frames, and these hold the object. So it keeps a spare one,
-    and raises a spare one of that.
+    If an object kept the same error that its methods raise, there would be a reference cycle: the
+    traceback refers to their frames, and these to the object. So it keeps a copy, and raises
+    copies of that.
     """
     try:
-        # Not by copy.copy(), which asks the registry of pickle first: tblib, which Dask, Django's
-        # test runner and others install, has it copy tracebacks and contexts as well.
+        # Not by copy.copy(), which uses the registry of pickle first: tblib, which Dask, Django's
+        # test runner and others install, makes it copy tracebacks and contexts as well.
         make, args, *state = cast("tuple[Any, ...]", error.__reduce_ex__(4))
         twin: E = make(*args)
         if state and state[0]:
             twin.__setstate__(state[0])
-    except Exception:  # a user's class, perhaps, that only its own code can make
+    except Exception:  # perhaps a user's class, which only its own code can create
         return error
     twin.__cause__, twin.__suppress_context__ = error.__cause__, error.__suppress_context__
     return twin

@@ -1,4 +1,4 @@
-"""ClientTimeout: aiohttp's limits of a request, and two that aiohttp does not have."""
+"""ClientTimeout: aiohttp's limits of a request, and two more."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ class ClientTimeout(aiohttp.ClientTimeout):
 
     Args:
         total: for the whole request, including the body.
-        connect: to get a connection: to wait for a free one of the pool, or make a new one. With
-            ``pool``, only to make one.
+        connect: to get a connection: to wait for a free one in the pool, or make a new one. If
+            ``pool`` is set, only to make one.
         sock_read: between two pieces of the response.
         sock_connect: for the TCP connection and the TLS handshake, for each address.
-        ceil_threshold: limits above so many seconds are rounded up to whole seconds; with the
-            default, 5, none is rounded.
+        ceil_threshold: limits of more seconds than this are rounded up to whole seconds; with
+            the default, 5, none are rounded.
         pool: to wait for a free connection. By default ``connect`` covers this wait.
-        sock_write: without the server accepting a byte of a body that is being sent.
+        sock_write: between two pieces of the body that the server accepts.
     """
 
     pool: float | Unset | None = UNSET
@@ -52,7 +52,7 @@ def _limits(timeout: aiohttp.ClientTimeout) -> tuple[object, ...]:
 
 
 def limits_pool(timeout: aiohttp.ClientTimeout) -> bool:
-    """Return whether waiting for a free connection has a limit of its own, apart from connect."""
+    """Return whether waiting for a free connection has its own limit, apart from connect."""
     return isinstance(timeout, ClientTimeout) and timeout.pool is not UNSET
 
 

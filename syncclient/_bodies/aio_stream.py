@@ -1,4 +1,4 @@
-"""AioStreamReader: the body of a response, for a task of any event loop."""
+"""AioStreamReader: the body of a response, for tasks of any event loop."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ T = TypeVar("T")
 
 
 class AioStreamReader(BodyReader):
-    """The body of a response, awaited: ``AioResponse.content``. Never made by hand.
+    """The body of a response for async code: ``AioResponse.content``.
 
-    aiohttp's StreamReader. A read that finds buffered bytes returns them without suspending
-    (under trio it is then no checkpoint). Otherwise it crosses to the loop thread, waits, and
+    It works like aiohttp's StreamReader. A read returns buffered bytes without suspending (under
+    trio, this is not a checkpoint). Otherwise it crosses to the loop thread, waits, and
     returns with everything that has arrived there. Unread bytes stay on the wire, with
     backpressure.
 
     Tasks of any loop may read, one at a time: while one waits, the reads of others raise
-    RuntimeError. Cancelling a waiting read leaves the stream as it was: the next read continues
-    there, and no byte is lost. An error in the body is raised once the bytes before it have
+    RuntimeError. Cancelling a waiting read does not change the stream: the next read continues
+    there, and no data is lost. An error in the body is raised once the bytes before it have
     been read, and by every later read.
     """
 

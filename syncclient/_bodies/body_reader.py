@@ -1,4 +1,4 @@
-"""BodyReader: what the blocking and the awaited StreamReader have in common.
+"""BodyReader: the common part of the blocking and the awaited StreamReader.
 
 A read cuts bytes from the buffer, and fetches more from the loop if they do not suffice. Only
 ``_call`` differs between the two readers: it blocks, or is awaited. Everything else is written
@@ -78,7 +78,7 @@ ANY, TO_CHUNK_END, LOOK, ALL_LEFT = Filling(), Filling(to_chunk_end=True), Filli
 
 
 class BodyReader:
-    """The body of a response: some of it is here, the rest on the wire."""
+    """The body of a response: a part has arrived, the rest is on the wire."""
 
     #: The other reader, in an error message.
     _other = "another thread"
@@ -93,7 +93,7 @@ class BodyReader:
         self._buffer = buffer
         self._remote = remote
         self._head = head
-        #: None if it may be dropped unread: its maker has warnings of its own.
+        #: None if it may be dropped unread: its creator has its own warnings.
         self._opened_at = opened_at
         self._closed = False
         #: The reader whose turn it is, followed by those about to be refused. Appending to the
@@ -108,7 +108,7 @@ class BodyReader:
         return f"<{type(self).__name__} of {self._described()}>"
 
     def __del__(self) -> None:
-        # The Remote's own finaliser gives the connection back.
+        # The Remote's own finaliser releases the connection.
         complain(self)
 
     def _complaint(self) -> str | None:
@@ -123,7 +123,7 @@ class BodyReader:
     # -- state ------------------------------------------------------------------------
 
     def at_eof(self) -> bool:
-        """Return whether everything has been read. False until a read has met the end."""
+        """Return whether everything has been read. False until a read has reached the end."""
         return self._buffer.eof and not self._buffer
 
     def is_eof(self) -> bool:
@@ -131,7 +131,7 @@ class BodyReader:
         return self._buffer.eof
 
     def exception(self) -> BaseException | None:
-        """Return the error that ended the body, once a read has met it; otherwise None."""
+        """Return the error that ended the body, once a read has raised it; otherwise None."""
         return self._buffer.error
 
     @property
@@ -205,7 +205,7 @@ class BodyReader:
         return buffer.cut(ALL)
 
     async def _exactly(self, buffer: BodyBuffer, n: int) -> bytes:
-        """Cut ``n`` bytes. Raises asyncio.IncompleteReadError where the body has fewer."""
+        """Cut ``n`` bytes. Raises asyncio.IncompleteReadError if the body has fewer."""
         while (missing := n - len(buffer)) > 0:
             if not await self._bring(buffer, Filling(missing)):
                 raise asyncio.IncompleteReadError(buffer.cut(ALL), n)
@@ -322,7 +322,7 @@ class BodyReader:
         it to the loop to raise the error.
         """
         loan = buffer.loan
-        if loan is None:  # the loop has ended it just now
+        if loan is None:  # the loop has just ended it
             return order
         start = buffer.counted()
         while loan.left(buffer) and (missing := start + order.least - buffer.total) > 0:
@@ -369,7 +369,7 @@ class BodyReader:
         return remote
 
     def _discard(self, give_up: Callable[[Exchange], None]) -> None:
-        """Drop the bytes that are here, and give up the rest. Never waits."""
+        """Drop the buffered bytes, and give up the rest. Never waits."""
         buffer = self._buffer
         remote = self._detach()
         if self._lines_in == threading.get_ident():

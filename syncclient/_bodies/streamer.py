@@ -23,7 +23,7 @@ from .writer import _AHEAD, _SLICE, BodyWriter, Pipe
 class streamer:  # noqa: N801  -- aiohttp's name
     """Decorate a function that writes a body, and takes the writer as its first argument.
 
-    Give the result of calling the decorated function as ``data=``::
+    Pass the result of calling the decorated function as ``data=``::
 
         @syncclient.streamer
         def numbers(writer, count):
@@ -33,10 +33,10 @@ class streamer:  # noqa: N801  -- aiohttp's name
         session.post(url, data=numbers(1000))
 
     The function runs in the thread that makes the request, and gets a BodyWriter. An
-    ``async def`` function runs on the loop thread, and awaits ``writer.write(...)``. It is
-    called again if a redirect wants the body a second time. A write waits while a megabyte is
-    waiting to be sent; but while ``upload_progress`` or a trace callback has to run in the same
-    thread, writes do not wait, and are kept in memory.
+    ``async def`` function runs on the loop thread, and awaits ``writer.write(...)``. The function
+    is called again if a redirect needs the body again. A write waits while a megabyte is waiting
+    to be sent. But if ``upload_progress`` or a trace callback has to run in the same thread,
+    writes do not wait, and the data is kept in memory.
 
     Source: aiohttp.streamer, whose functions are accepted as bodies as well.
     """
@@ -81,8 +81,8 @@ def streamer_body(data: Any) -> StreamerBody | None:
 class _StreamerPipe(Pipe):
     """The pipe of a function that the caller's thread runs.
 
-    That thread can do nothing else in the meantime. So if the loop waits for it to run something
-    (a progress hook, a tracer), writes to a full pipe do not block, and are kept.
+    That thread is busy with the function. So if the loop waits for it to run something (a progress
+    hook, a tracer), writes to a full pipe do not block, and the data is kept.
     """
 
     #: The caller of the request.
@@ -158,7 +158,7 @@ class StreamerSource:
         self._pipe, self._job = _StreamerPipe(), None
 
     def drop(self, reason: Exception | None) -> None:
-        """Take no more, and make the next write raise the reason."""
+        """Stop taking, and make the next write raise the reason."""
         self._pipe.drop(reason or _ended())
         if self._job is not None:
             self._job.cancel()

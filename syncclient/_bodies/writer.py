@@ -22,32 +22,32 @@ from .._exceptions import BlockingCallError, spare
 if TYPE_CHECKING:
     from typing_extensions import Buffer, Self
 
-#: Writers wait while so many bytes are written and not yet taken by the request.
+#: Writers wait while this many bytes are written but not yet taken by the request.
 _AHEAD = 2**20
 #: Bytes that one write hands over at once.
 _BLOCK = 2**18
 #: Seconds that a full body waits for a request to take it.
 _UNCLAIMED_LIMIT = 60.0
-#: Seconds after which a waiting writer looks at what cannot wake it: an exception that is set on
-#: the thread, and on Windows Ctrl-C.
+#: Seconds after which a waiting writer checks for events that cannot wake it: an exception that is
+#: set on the thread, and Ctrl-C on Windows.
 _SLICE = 0.05 if sys.platform == "win32" else 0.15
 
 
 class BodyWriter(io.BufferedIOBase):
     """A request body that is written piece by piece, like a file, while it is sent.
 
-    Give it as ``data=`` to a request made by one thread, or to ``Session.submit``, and write to
-    it from another; any number of threads may write. A write blocks while a megabyte is waiting
-    to be sent. ``close()`` completes the body. Leaving a ``with`` block by an exception aborts
-    it.
+    Pass it as ``data=`` to a request in one thread, or to ``Session.submit``, and write to it from
+    another; any number of threads may write. A write blocks while a megabyte is waiting to be
+    sent. ``close()`` completes the body. If an exception leaves the ``with`` block, the body is
+    aborted.
 
     If the request ends first, the next write raises its error. The request fails if the body
     can no longer become complete: after ``abort()``, when the BodyWriter is dropped without
     ``close()``, and when the last thread ends that has written to it or entered its ``with``
     block.
 
-    The request returns its response as soon as the head arrives, even if the body is still
-    being written.
+    The request returns its response as soon as the headers arrive, even if the body is still being
+    written.
     """
 
     #: Empty; but the type of ``io.TextIOWrapper`` requires a buffer with a name.
@@ -63,7 +63,7 @@ class BodyWriter(io.BufferedIOBase):
 
     @property
     def closed(self) -> bool:
-        """Whether ``close()`` or ``abort()`` was called: nothing can be written any more."""
+        """Whether ``close()`` or ``abort()`` was called; writing is then no longer possible."""
         return self._pipe.ended
 
     def writable(self) -> bool:
@@ -152,7 +152,7 @@ def copied(error: BaseException, interrupted: str) -> Exception:
 
 
 class _Presence:
-    """Lives in a thread-local variable as long as its thread, and ends the pipe after the last."""
+    """Lives in a thread-local variable as long as its thread; the last one ends the pipe."""
 
     def __init__(self, pipe: Pipe) -> None:
         self._pipe = pipe
@@ -171,7 +171,7 @@ class Pipe:
     """A source of bytes that threads write and the loop takes.
 
     The loop waits with a Waiter. A writer waits in the same way in the other direction: it
-    appends a lock of its own to ``_blocked``, and then looks whether there is room.
+    appends its own lock to ``_blocked``, and then checks whether there is room.
     """
 
     replayable = False
@@ -212,7 +212,7 @@ class Pipe:
         self._wake()
 
     def begin(self) -> None:
-        """Note that a request takes from it."""
+        """Record that a request takes from it."""
         self.claimed = True
 
     def close(self, error: BaseException | None) -> None:
@@ -281,9 +281,9 @@ class Pipe:
         raise NotImplementedError
 
     def drop(self, reason: Exception | None) -> None:
-        """Take no more, and make the next write raise ``reason``. May be called after the call.
+        """Stop taking, and make the next write raise ``reason``. May be called after the call.
 
-        Without a reason, writers wait for the one that ``close`` gives.
+        Without a reason, writers wait for the reason passed to ``close``.
         """
         self._stopped = True
         if self._dropped is None and reason is not None:

@@ -24,7 +24,7 @@ except ImportError:  # not on Windows, nor on PyPy
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
-    """Return an event loop of uvloop if that is installed, else asyncio's own."""
+    """Return a uvloop event loop if uvloop is installed, otherwise asyncio's own."""
     return _new_loop()
 
 
@@ -32,18 +32,18 @@ class LoopThread:
     """The background thread that runs the event loop; every session shares the default one.
 
     Args:
-        loop_factory: makes the event loop, on the new thread. None takes uvloop if it is
-            installed, else asyncio's own.
+        loop_factory: creates the event loop, on the new thread. None uses uvloop if it is
+            installed, otherwise asyncio's own.
 
-    Give one to ``Session(loop_thread=...)`` to choose another event loop, or to keep sessions
-    apart. Making one costs nothing: the thread starts with the first request of a session, and
-    ends when the last session that used it is closed. Any thread may make and use it.
+    Pass one to ``Session(loop_thread=...)`` to choose another event loop, or to separate sessions.
+    Creating one is cheap: the thread starts with the first request of a session, and ends when
+    the last session that used it is closed. Any thread may create and use it.
     """
 
     def __init__(self, *, loop_factory: LoopFactory | None = None) -> None:
         self._loop_factory = loop_factory or new_event_loop
-        # Reentrant, since a signal handler may make its first request while this thread is
-        # here. Held for bookkeeping only, never during a wait.
+        # Reentrant, because a signal handler may make its first request while this thread holds
+        # it. Held for bookkeeping only, never during a wait.
         self._lock = threading.RLock()
         self._run: LoopRun | None = None
         _every.add(self)
@@ -54,7 +54,7 @@ class LoopThread:
         return f"<LoopThread {state}>"
 
     def lease(self, tenant: Tenant) -> None:
-        """Give ``tenant`` a claim on the loop, and start the thread unless it runs. Blocks.
+        """Give ``tenant`` a claim on the loop, and start the thread if needed. Blocks.
 
         Call ``release`` even if this fails or is interrupted.
         """
@@ -92,7 +92,7 @@ class LoopThread:
         return run
 
     def begin_shutdown(self, reason: Reason) -> LoopRun | None:
-        """Begin to close everything at interpreter exit; return the run to join."""
+        """Start closing everything at interpreter exit; return the run to join."""
         run = self._run
         if run is None or not run.usable():
             return None
@@ -128,8 +128,8 @@ def refuse_patched_threads() -> None:
     else:
         return
     raise LoopThreadError(
-        f"{name} has replaced the threads of this process by greenlets, and syncclient needs a "
-        f"real one: leave threads out, {cure}"
+        f"{name} has replaced the threads of this process by greenlets, but syncclient needs a "
+        f"real thread: leave threads out, {cure}"
     )
 
 
@@ -147,5 +147,5 @@ def every_loop_thread() -> list[LoopThread]:
     return list(_every)
 
 
-#: The loop thread of sessions that are given no other.
+#: The default loop thread of sessions.
 default_loop_thread = LoopThread()

@@ -1,8 +1,8 @@
-"""The pools: aiohttp's connectors, which tell the phase of an exchange and what they hold.
+"""Pools: aiohttp's connectors, which also record the phase of an exchange, and report their state.
 
-Settings are values made anywhere; ``PoolFactory`` turns them into a live pool on the event
-loop, one for each session, or one for all the sessions that were given the same token.
-Everything live here belongs to the event loop. ``tcp.py`` and ``local.py`` hold the kinds of pools.
+Settings are values created anywhere; ``PoolFactory`` turns them into a live pool on the event
+loop, one for each session, or one for all sessions with the same token. All live objects belong
+to the event loop. ``tcp.py`` and ``local.py`` define the kinds of pools.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class HostSnapshot:
-    """What a pool held of one host at one moment.
+    """The connections of a pool to one host at one moment.
 
     Attributes:
-        open: Connections that are open or being opened, idle ones included.
-        idle: Connections kept alive for later, used by nobody.
+        open: Connections that are open or being opened, including idle ones.
+        idle: Unused connections that are kept alive.
         waiting: Requests that wait for a connection to become free.
     """
 
@@ -64,7 +64,7 @@ class HostSnapshot:
         return self.open - self.idle
 
     def __add__(self, other: HostSnapshot) -> HostSnapshot:
-        """Return what both hold together."""
+        """Return the sum of both."""
         return HostSnapshot(
             self.open + other.open, self.idle + other.idle, self.waiting + other.waiting
         )
@@ -72,16 +72,16 @@ class HostSnapshot:
 
 @dataclass(frozen=True)
 class PoolSnapshot:
-    """What a pool held at one moment.
+    """The state of a pool at one moment.
 
     Attributes:
-        limit: How many connections it may have open; 0 is no limit.
-        limit_per_host: How many of them to one host; 0 is no limit.
-        open: Connections that are open or being opened, idle ones included.
-        idle: Connections kept alive for later, used by nobody.
+        limit: Maximum number of open connections; 0 means no limit.
+        limit_per_host: Maximum number of open connections to one host; 0 means no limit.
+        open: Connections that are open or being opened, including idle ones.
+        idle: Unused connections that are kept alive.
         waiting: Requests that wait for a connection to become free.
-        hosts: The same for each host, by ``https://example.org:443`` and the like. Requests
-            through a proxy count for the host they are meant for.
+        hosts: The same for each host, with keys like ``https://example.org:443``. Requests
+            through a proxy count for their target host.
     """
 
     limit: int
@@ -99,7 +99,7 @@ class PoolSnapshot:
         return self.open - self.idle
 
     def __add__(self, other: PoolSnapshot) -> PoolSnapshot:
-        """Return what both hold together, under the limits of the first."""
+        """Return the sum of both, with the limits of the first."""
         return PoolSnapshot(
             limit=self.limit,
             limit_per_host=self.limit_per_host,
@@ -121,13 +121,13 @@ def _added(
 
 @dataclass(frozen=True)
 class PoolSettings:
-    """What every kind of pool can be told."""
+    """The settings that all kinds of pools have."""
 
     limit: int = 100
     limit_per_host: int = 0
     #: Seconds an unused connection is kept; None keeps it until the server closes it.
     keepalive_timeout: float | None = 15.0
-    #: Close each connection after its one exchange; wants ``keepalive_timeout=None``.
+    #: Close each connection after one exchange; requires ``keepalive_timeout=None``.
     force_close: bool = False
 
     def open(self) -> Pool:
@@ -135,7 +135,7 @@ class PoolSettings:
         raise NotImplementedError
 
     def limits(self) -> dict[str, Any]:
-        """Return what the constructors of all pools take."""
+        """Return the arguments that the constructors of all pools have."""
         return {
             "limit": self.limit,
             "limit_per_host": self.limit_per_host,
@@ -150,7 +150,7 @@ class Token:
     __slots__ = ("closed",)
 
     def __init__(self, *, closed: bool = False) -> None:
-        #: Whether no pool may be opened any more. Written by any thread.
+        #: Whether opening a pool is no longer allowed. Written by any thread.
         self.closed = closed
 
 
@@ -167,9 +167,9 @@ class PoolFactory:
         self.token = token
 
     def __call__(self) -> Pool:
-        """Return the live pool, opened if need be. Each call wants one ``close()`` of the pool.
+        """Return the live pool, opened if needed. Each call requires one ``close()`` of the pool.
 
-        Raises ClientConnectionError where the connector was closed.
+        Raises ClientConnectionError if the connector was closed.
         """
         if self.token.closed:
             raise connector_closed()
@@ -185,9 +185,9 @@ class PoolFactory:
 
 
 def connector_closed() -> aiohttp.ClientConnectionError:
-    """Return the error of a request by a connector that was closed."""
+    """Return the error of a request through a closed connector."""
     return aiohttp.ClientConnectionError(
-        "the connector is closed: give the session another one, or close it after its sessions"
+        "the connector is closed: pass another one to the session, or close it after its sessions"
     )
 
 
@@ -197,7 +197,7 @@ _pools: weakref.WeakKeyDictionary[
 ] = weakref.WeakKeyDictionary()
 
 
-#: The settings of what answers in place of every server; the last one counts. Filled by
+#: The settings of pools that replace every server; the last one counts. Filled by
 #: ``syncclient.testing``, from any thread: both ways to change it are atomic.
 stand_ins: list[PoolSettings] = []
 
@@ -206,14 +206,14 @@ _closing: set[asyncio.Future[None]] = set()
 
 
 class Pool(ConnectorSteps):
-    """What our pools share: phases, a snapshot, a limit that holds, closing by count."""
+    """The common part of all pools: phases, snapshots, a limit that holds, closing by count."""
 
-    #: How many sessions have yet to close this pool.
+    #: The number of sessions that have not yet closed this pool.
     users = 0
     token: object = None
     #: Whether it connects to a server within the process (``_async/connect/inprocess.py``).
     in_process = False
-    #: The pool that answers in place of this one, and the settings it was opened from.
+    #: The pool that replaces this one, and the settings it was opened from.
     _stand_in: tuple[PoolSettings, Pool] | None = None
 
     @cached_property
@@ -223,14 +223,14 @@ class Pool(ConnectorSteps):
 
     @cached_property
     def _leads_to(self) -> weakref.WeakKeyDictionary[ResponseHandler, ConnectionKey]:
-        """The host of each open connection: the engine knows it of the idle ones alone."""
+        """The host of each open connection; the engine only knows that of idle ones."""
         return weakref.WeakKeyDictionary()
 
     def snapshot(self) -> PoolSnapshot:
-        """Return what the pool holds now."""
+        """Return the present state of the pool."""
         held, idle, waiting = pool_contents(self)
         in_use = Counter(self._opening)
-        # Not asked one by one: what stands for one that is being opened has no weak references.
+        # Not one by one: the placeholders of connections being opened have no weak references.
         in_use.update(key for each, key in self._leads_to.items() if each in held)
         hosts: dict[str, HostSnapshot] = {}
         for key in {**+in_use, **idle, **waiting}:
@@ -256,7 +256,7 @@ class Pool(ConnectorSteps):
             await self._shut(abort_ssl=abort_ssl)
 
     async def shut(self, abort_ssl: bool = False) -> None:
-        """Close the pool at once, whoever uses it."""
+        """Close the pool immediately, even if it is in use."""
         await self._shut(abort_ssl=abort_ssl)
 
     async def _shut(self, *, abort_ssl: bool) -> None:
@@ -270,7 +270,7 @@ class Pool(ConnectorSteps):
     def connect(  # pyright: ignore[reportIncompatibleMethodOverride]  # it returns a coroutine
         self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
     ) -> Coroutine[Any, Any, Connection]:
-        """Lend a connection for ``req``, or have a server within the process answer it."""
+        """Lend a connection for ``req``, to its server or to one within the process."""
         if stand_ins or self._stand_in is not None:
             stand_in = self._standing_in(stand_ins[-1] if stand_ins else None)
             if stand_in is not None:
@@ -292,20 +292,20 @@ class Pool(ConnectorSteps):
 
     @property
     def diverted(self) -> bool:
-        """Whether something else answers in its place, or did so a moment ago."""
+        """Whether another pool replaces this one, or did so a moment ago."""
         return bool(stand_ins) or self._stand_in is not None
 
     def drop_idle(self, key: ConnectionKey) -> None:
-        """Close the idle connections to a server of which one was found dead.
+        """Close the idle connections to a server after one of them was found dead.
 
-        The engine repeats a request once, and what closed one connection has mostly closed the
-        others: the second attempt gets a new one, as from curl and Chromium.
+        The engine repeats a request once, and the cause that closed one connection has usually
+        closed the others: so the second attempt gets a new one, as in curl and Chromium.
         """
         for proto, _since in idle_connections(self).pop(key, ()):
             proto.abort()
 
     def _standing_in(self, settings: PoolSettings | None) -> Pool | None:
-        """Return the pool of ``settings``; close that of those before, for they are gone."""
+        """Return the pool of ``settings``; close the pool of earlier settings, which are gone."""
         if self._stand_in is not None:
             known, pool = self._stand_in
             if known is settings:
@@ -321,7 +321,7 @@ class Pool(ConnectorSteps):
         return pool
 
     async def wait_for_connection(self, key: ConnectionKey, traces: list[Trace]) -> None:
-        """Wait for a free connection, and say so to the errors of timeouts."""
+        """Wait for a free connection, and record the phase for errors of timeouts."""
         enter(Phase.POOL, self._why_full(key))
         exchange = progress.get()
         limit = None if exchange is None else pool_limit(exchange.timeout)
@@ -330,12 +330,12 @@ class Pool(ConnectorSteps):
                 await super().wait_for_connection(key, traces)
         except BaseException as exc:
             if self.closed and isinstance(exc, asyncio.CancelledError):
-                raise connector_closed() from None  # which has cancelled all who wait
-            # A connection may have been promised to us meanwhile, all the more while a callback
-            # for tracing ran. aiohttp does not pass it on, and the others would wait for ever.
+                raise connector_closed() from None  # which has cancelled all waiting requests
+            # This request may have been promised a connection in the meantime, especially while a
+            # trace callback ran. aiohttp does not pass it on, and others would wait forever.
             wake_next_waiter(self)
             raise
-        # A connection that became idle is there at once; a new one notes its own phases.
+        # A connection that became idle is available at once; a new one records its own phases.
         enter(Phase.HEAD)
 
     def _why_full(self, key: ConnectionKey) -> str:
@@ -349,7 +349,7 @@ class Pool(ConnectorSteps):
     async def make_connection(
         self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
     ) -> ResponseHandler:
-        """Open a connection for ``req``, once there is room for it."""
+        """Open a connection for ``req`` once there is room for it."""
         key = req.connection_key
         self._opening[key] += 1
         try:
@@ -394,17 +394,17 @@ class Pool(ConnectorSteps):
     async def _open_connection(
         self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
     ) -> ResponseHandler:
-        """Connect; what is the same for all pools stands around it."""
+        """Connect. The callers have the steps that are common to all pools."""
         return await super().make_connection(req, traces, timeout)
 
     def _note_connecting(self, req: ClientRequest) -> None:
         raise NotImplementedError
 
     async def _make_room(self) -> None:
-        """Close the longest idle connections, as many as the limit asks for.
+        """Close the connections that have been idle longest, as many as the limit requires.
 
-        aiohttp counts those in use only: with many hosts its idle connections go beyond
-        the limit, which is what servers and the process's descriptors notice.
+        aiohttp only counts connections in use: with many hosts, idle connections exceed the limit,
+        which affects servers and the file descriptors of the process.
         """
         idle = idle_connections(self)
         surplus = len(connections_in_use(self)) + sum(map(len, idle.values())) - self.limit
@@ -416,23 +416,24 @@ class Pool(ConnectorSteps):
                 del idle[key]
             if (closed := proto.closed) is not None:
                 closing.append(closed)
-            # Not close(): over TLS that waits for the peer's goodbye.
+            # Not close(), which over TLS waits for the peer's close message.
             proto.abort()
         if closing:
             await asyncio.gather(*closing, return_exceptions=True)
 
 
 def _refuse_repeat(exchange: Progress, req: ClientRequest) -> None:
-    """Raise what broke the last connection, if that was a new one, and the engine tries again.
+    """Raise the error of the last connection, if that was new and the engine tries again.
 
-    A kept-alive connection may have been closed before the request reached it, so that the engine
-    repeats the request (RFC 9112, 9.3.1). It does the same on a new one, where the server has
-    seen the request. Its second attempt is another request object; that of a middleware is not.
+    A kept-alive connection may have been closed before the request reached it, so the engine
+    repeats the request (RFC 9112, 9.3.1). It does the same for a new connection, although the
+    server has seen the request. Its second attempt is a different request object; a second
+    attempt by a middleware is not.
     """
     if exchange.opened is not None:
         protocol, request = exchange.opened
         if request() is not req:
-            # Its own exception() is gone, as it was closed.
+            # Its own exception() is gone, because it was closed.
             loss = getattr(protocol, "lost_by", None)
             if isinstance(loss, OSError):
                 raise aiohttp.ClientOSError(*loss.args) from loss

@@ -1,9 +1,9 @@
-"""Retries: which failures of a request are worth another attempt, when, and how many.
+"""Retries: which failures of a request to retry, when, and how often.
 
-Ours, and not a library's. tenacity and stamina repeat a function: they know nothing of a
-Retry-After, of a body that cannot be sent twice, of the time a request has left, nor of a
-budget that requests share, which is all there is to it but for the loop. aiohttp-retry
-knows statuses, but sends half-read bodies again, and takes the place of the session.
+No library is used. tenacity and stamina repeat a function: they do not know Retry-After, bodies
+that cannot be sent twice, the remaining time of a request, or a budget shared by requests, and
+the loop alone is little. aiohttp-retry knows statuses, but sends half-read bodies again, and
+replaces the session.
 """
 
 from __future__ import annotations
@@ -36,51 +36,51 @@ from ..._other_libraries import answering
 from .body import Body
 from .progress import Progress
 
-#: What is worth another attempt, unless the second tuple has it.
+#: Errors that are retried, unless the second tuple contains them.
 _PASSING = (ClientConnectionError, ClientPayloadError)
 _LASTING = (ClientSSLError, ServerFingerprintMismatch, TotalTimeoutError, PoolTimeoutError)
 
-#: More digits of a Retry-After than a sane server sends.
+#: More digits than any sensible server sends in a Retry-After.
 _TOO_MANY_DIGITS = 9
 
 
 @answering("Retry")
 @dataclass(frozen=True)
 class Retry:
-    """When a request that failed is tried again. A value: sessions may share it.
+    """A policy for retrying failed requests. A value: sessions may share it.
 
-    Tried again is what a connection that broke or could not be made, a timeout of one of
-    its steps, or a status from ``statuses`` brought to an end; not what is wrong with the
-    request itself, with a certificate or with the total timeout. A body is sent again from
-    its first byte; one that cannot be, such as a generator, is never sent twice.
+    A request is retried if its connection broke or could not be made, if one of its steps timed
+    out, or if the response has a status from ``statuses``. It is not retried after an error of
+    the request itself, of a certificate, or of the total timeout. A body is sent again from its
+    first byte; if that is impossible, as with a generator, the request is not retried.
 
-    A response that is read as a stream is had once its head is here: if its body breaks off
-    later, that is the reader's. ``submit`` and ``map`` read the body within the attempt.
+    If the body of a response is read as a stream, the attempt has succeeded once the headers
+    arrive: if the body breaks off later, the reader gets the error. ``submit`` and ``map`` read
+    the body within the attempt.
 
-    After the last attempt comes what that one came to: its response, whatever the status,
-    or its error. Both tell of all attempts as ``attempts``. While a session has a policy,
-    aiohttp's own silent second attempt on a dead kept-alive connection is off.
+    After the last attempt you get its response, whatever the status, or its error. Both list all
+    attempts in ``attempts``. If a session has a policy, aiohttp's own silent second attempt on a
+    dead kept-alive connection is disabled.
 
     Args:
-        attempts: how often a request is tried at most, the first time included.
-        statuses: statuses that are worth another attempt.
-        methods: what may be tried again. By default the methods that may be repeated
-            without harm (RFC 9110, section 9.2.2); to add another is to say that
-            the server takes it twice without harm.
-        backoff: seconds before the second attempt; twice as many before each further one.
-        jitter: which part of that is left to chance, from 0 to 1, so that many clients do
-            not come back at the same moment.
-        max_delay: seconds to wait at most. A response whose Retry-After asks for more
-            is taken as it is.
+        attempts: maximum number of attempts, including the first one.
+        statuses: statuses to retry.
+        methods: methods to retry. The default are the idempotent methods (RFC 9110, section
+            9.2.2); add others only if the server can handle repeated requests.
+        backoff: seconds before the second attempt; doubled before each further one.
+        jitter: fraction of the delay that is randomised, 0 to 1, so that many clients do not
+            return at the same moment.
+        max_delay: maximum number of seconds to wait. If Retry-After asks for more, the response
+            is returned.
         budget: how many retries the requests of a session may make; every ten requests that
-            succeed at once earn another. So that retries do not finish off a server that
-            fails for everybody. None sets no limit.
+            succeed at the first attempt earn another. This prevents retries from overloading a
+            failing server. None sets no limit.
 
-    Neither the total timeout of a request nor a ``syncclient.timeout()`` block lasts longer
-    for the retries. Where a wait would outlast them, there is none, and no other attempt.
+    Retries do not extend the total timeout of a request or a ``syncclient.timeout()`` block. If a
+    delay would outlast them, there is no further attempt.
     """
 
-    #: The methods that may be repeated without harm.
+    #: The idempotent methods.
     IDEMPOTENT: ClassVar[frozenset[str]] = frozenset(
         {"DELETE", "GET", "HEAD", "OPTIONS", "PUT", "TRACE"}
     )
@@ -106,12 +106,12 @@ class Retry:
         object.__setattr__(self, "methods", frozenset(method.upper() for method in methods))
 
     def applies(self, method: str) -> bool:
-        """Tell whether a request with this method may be tried again at all."""
+        """Return whether requests with this method may be retried."""
         return self.attempts > 1 and method in self.methods
 
     def delay(self, number: int) -> float:
         """Return the seconds to wait after attempt ``number``, the first of which is 1."""
-        # The exponent is bounded, since 2.0 to the power of 1100 is an error.
+        # The exponent is limited, because 2.0 to the power of 1100 is an error.
         longest = min(self.max_delay, self.backoff * 2.0 ** min(number - 1, 100))
         return longest * (1.0 - self.jitter * random.random())
 
@@ -142,7 +142,7 @@ def _set(name: str, values: object, kind: type[T], what: str) -> frozenset[T]:
 
 
 class Budget:
-    """The retries that the requests of one session have left under one policy."""
+    """The remaining retries of the requests of one session under one policy."""
 
     #: What a request that succeeds at once earns.
     _EARNED = 0.1
@@ -156,7 +156,7 @@ class Budget:
         self._left = min(self._most, self._left + self._EARNED)
 
     def spend(self) -> bool:
-        """Take one retry; False if there is none left."""
+        """Take one retry; return False if none is left."""
         if self._left < 1.0:
             return False
         self._left -= 1.0
@@ -164,10 +164,10 @@ class Budget:
 
 
 class Abandonable(Protocol):
-    """What an attempt may leave open."""
+    """An object that an attempt may leave open."""
 
     def abandon(self) -> None:
-        """Give it up, now, without waiting."""
+        """Abandon it without waiting."""
 
 
 L = TypeVar("L", bound=Abandonable)
@@ -180,10 +180,10 @@ class Retrying:
     """One request under a policy. Event loop only.
 
     Args:
-        policy: when to try again.
-        budget: what there is of retries; None for no limit.
+        policy: when to retry.
+        budget: the remaining retries; None for no limit.
         progress: the request; its time began with the first attempt.
-        body: what it sends, if it sends anything.
+        body: its body, if any.
     """
 
     def __init__(
@@ -206,7 +206,7 @@ class Retrying:
         )
 
     async def run(self, ask: Ask[L]) -> tuple[Reply, L | None]:
-        """Make attempts until one succeeds, or none is worth making any more."""
+        """Make attempts until one succeeds, or no further attempt is allowed."""
         while True:
             self._began = time.monotonic()
             self._progress.past = self._attempts_now
@@ -232,11 +232,11 @@ class Retrying:
 
     @property
     def attempts(self) -> tuple[Attempt, ...]:
-        """Those made so far, for the error of a deadline that ends the wait before the next."""
+        """The attempts so far, for the error of a deadline that ends the wait before the next."""
         return tuple(self._attempts)
 
     def _attempts_now(self) -> tuple[Attempt, ...]:
-        """Return those before, and the one under way as a deadline leaves it."""
+        """Return the earlier attempts, and the current one as a deadline leaves it."""
         took = time.monotonic() - self._began
         under_way = Attempt(len(self._attempts) + 1, None, "DeadlineError", "cut short", took)
         return (*self._attempts, under_way)
@@ -280,8 +280,8 @@ class Retrying:
         when = None if block is None else block.when()
         if when is None:
             return True
-        # A block that is over and has not cut us short is none of ours any more: the context
-        # of a map is that of its first step, which may have been taken in a block of its own.
+        # Ignore a block that has ended without interrupting this request: the context of a map
+        # is that of its first step, which may have been made inside another block.
         left = when - time.monotonic()
         return left <= 0 or self._delay < left
 
@@ -293,7 +293,7 @@ class Retrying:
 
 
 def sign(error: Exception, attempts: Sequence[Attempt]) -> None:
-    """Have ``error`` tell of all attempts, in words only if there was more than one."""
+    """Attach all attempts to ``error``, with a note if there was more than one."""
     error.__dict__["attempts"] = tuple(attempts)
     if len(attempts) > 1 and hasattr(error, "add_note"):  # Python 3.11 and later
         error.add_note(f"after {len(attempts)} attempts: {_told(attempts)}")
@@ -304,7 +304,7 @@ def _told(attempts: Sequence[Attempt]) -> str:
 
 
 def can_be_sent_again(body: object) -> bool:
-    """Tell whether ``body``, of which some may have been sent, can be sent whole once more."""
+    """Return whether ``body``, part of which may have been sent, can be sent again completely."""
     if isinstance(body, Body):
         return body.replayable
     return not (isinstance(body, Payload) and body.consumed)
@@ -313,11 +313,11 @@ def can_be_sent_again(body: object) -> bool:
 def retry_after(value: str | None, now: float) -> float | None:
     """Return the seconds that a Retry-After header asks for (RFC 9110, section 10.2.3).
 
-    None where there is none that could be understood.
+    Return None if the header is missing or invalid.
 
     Args:
         value: the header: seconds, or a date.
-        now: the time, as ``time.time()`` tells it.
+        now: the current time, as returned by ``time.time()``.
     """
     if value is None:
         return None
@@ -336,7 +336,7 @@ def retry_after(value: str | None, now: float) -> float | None:
 
 
 def check_retry(name: str, value: Any) -> Retry | None:
-    """Return the policy that ``value`` is; a number is that of further attempts."""
+    """Return ``value`` as a policy; a number is the number of further attempts."""
     if value is None or isinstance(value, Retry):
         return value
     if isinstance(value, bool) or not isinstance(value, int):

@@ -1,7 +1,8 @@
-"""RateLimit: a limit of the number of requests in a period, in total and for each host.
+"""RateLimit: a limit on the number of requests in a period, in total and for each host.
 
-Not aiolimiter's: its leaky bucket lets twice the limit pass within one period, which servers that
-count windows punish; it serves one event loop, and has no limits per host.
+It does not use aiolimiter, whose leaky bucket lets twice the limit pass within one period, which
+servers that count requests per window penalise; it serves one event loop, and has no limits per
+host.
 """
 
 from __future__ import annotations
@@ -20,18 +21,18 @@ if TYPE_CHECKING:
 
 
 class RateLimit:
-    """An aiohttp middleware: at most ``requests`` requests begin in any ``period``.
+    """An aiohttp middleware: at most ``requests`` requests start in any ``period``.
 
     Further requests wait on the loop thread, first come, first served, while their own timeouts
-    run; thousands can wait, and each can be cancelled. The limit holds for all sessions and
-    threads that share it, and counts every hop of a redirect and every attempt made by
-    middlewares before it. Sessions with a ``loop_thread`` of their own, and the children of a
-    fork, count for themselves.
+    run; thousands can wait, and each can be cancelled. The limit applies to all sessions and
+    threads that share it, and counts every hop of a redirect and every attempt made by earlier
+    middlewares. Sessions with different ``loop_thread`` arguments, and forked children, count
+    separately.
 
     Args:
-        requests: how many requests may begin in a period; None sets no limit in total.
+        requests: how many requests may start in a period; None sets no total limit.
         period: length of the period in seconds.
-        per_host: how many requests to one host may begin in a period; None sets no limit.
+        per_host: how many requests to one host may start in a period; None sets no limit.
     """
 
     def __init__(

@@ -53,47 +53,48 @@ R = TypeVar("R")
 
 _log = logging.getLogger("syncclient")
 
-#: Seconds that a validation behind the caller's back may take.
+#: Maximum number of seconds for a validation in the background.
 _VALIDATION_LIMIT = 60.0
 
 _DAY = 86400.0
 
 
 class HTTPCache:
-    """A middleware that keeps responses in a file, and answers from there what it may (RFC 9111)::
+    """A middleware that caches responses in a file (RFC 9111)::
 
         cache = HTTPCache("~/.cache/my-program/http.db")
         session = Session(middlewares=[cache])
 
-    Fresh responses to GET are served without a request, stale ones after the server has said
-    that they are still right (304), or as ``stale-while-revalidate`` and ``stale-if-error``
-    allow; ``Cache-Control`` of a request counts as well. ``Response.from_cache`` says which
-    came from here. A body is stored when it has been read to its end, and passes by
-    unhindered where it is longer than ``max_body``.
+    Fresh responses to GET are served without a request. Stale responses are served after the
+    server has confirmed them (304), or as ``stale-while-revalidate`` and ``stale-if-error``
+    allow. ``Cache-Control`` of a request is respected as well. ``Response.from_cache`` shows
+    whether a response came from the cache. A body is stored once it has been read to its end; a
+    body longer than ``max_body`` passes through without being stored.
 
-    The file may be used by any number of sessions, threads and processes at once. The cache is
-    a private one. A response is stored for the requests that have the same credentials: the
-    headers Authorization and Cookie, and all whose names speak of a key, a token or the like. Only
-    what the server calls ``public`` is for all. So put it after the middlewares that add
-    credentials. Where they are in no header, such as client certificates, give each user a
-    ``partition``.
+    Any number of sessions, threads and processes may use the file at once. The cache is private:
+    a response is served only to requests with the same credentials, which are the headers
+    Authorization and Cookie, and headers with names like key or token. Only responses that the
+    server marks as ``public`` are shared. So place the cache after middlewares that add
+    credentials. If credentials are not in headers, such as client certificates, use a
+    ``partition`` for each user.
 
-    It never fails a request: where the file cannot be read or written, that is logged, and the
-    request goes to the server. All of it happens on worker threads; the loop thread never waits
-    for the disk.
+    The cache never makes a request fail: if the file cannot be read or written, this is logged,
+    and the request goes to the server. File access happens on worker threads; the loop thread
+    never waits for the disk.
 
     Args:
-        path: the file. It is made, with its folder, for this user's eyes only.
-        partition: sees nothing of what is stored with another partition in the same file.
-        max_size: bytes of all that is stored; then what was not used longest goes.
-        max_body: bytes of one body, decompressed; longer ones are not stored.
+        path: the file. It is created with its folder, readable by this user only.
+        partition: separates responses in the same file from those of other partitions.
+        max_size: maximum total size in bytes; beyond it, the least recently used responses are
+            removed.
+        max_body: maximum size of a decompressed body in bytes; longer bodies are not stored.
         max_age: seconds after which a response is dropped, fresh or not.
-        stale_if_error: seconds for which a stale response is served when the server cannot be
-            reached or answers 500, 502, 503 or 504, as if every response allowed it.
+        stale_if_error: seconds for which a stale response is served if the server cannot be
+            reached or responds with 500, 502, 503 or 504, as if every response allowed it.
 
     Raises:
-        ValueError: there is something else at ``path``.
-        OSError: the file cannot be made.
+        ValueError: ``path`` is another kind of file.
+        OSError: the file cannot be created.
     """
 
     def __init__(
@@ -140,12 +141,12 @@ class HTTPCache:
         return partial(type(self), **self._keywords), ()
 
     def clear(self) -> None:
-        """Forget everything in the file, of all partitions. Any thread; blocks for the disk."""
+        """Remove everything from the file, in all partitions. Any thread; blocks for the disk."""
         self._file.clear()
 
     @property
     def size(self) -> tuple[int, int]:
-        """How many responses are stored, and how many bytes they take. Blocks for the disk."""
+        """Return the number of stored responses, and their size in bytes. Blocks for the disk."""
         return self._file.measure()
 
     #: The clock: seconds since the epoch, the same for all processes.
