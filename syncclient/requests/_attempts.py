@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+import attr
 import requests
 from urllib3.exceptions import HTTPError, InvalidHeader, MaxRetryError
 from urllib3.util.request import set_file_position
@@ -21,12 +23,16 @@ from .._models import Head
 from .._session import Session
 from ._body import Body, OpenBody, PoolOf, WholeBody
 from ._errors import as_requests, as_urllib3
+from ._pauses import rest
 from ._plan import Plan, pieces_of
 from ._raw import RawResponse
 from ._timeouts import Limits
 
 if TYPE_CHECKING:
     from urllib3.connectionpool import HTTPConnectionPool
+
+#: What is left, at least, of a deadline: a limit of 0 would be none.
+_AT_ONCE = 1e-6
 
 #: Bytes of a body nobody wants that are read at a time.
 _DRAINED = 2**16
@@ -53,6 +59,8 @@ def attempts(
     """
     method, target, body = str(request.method), plan.target, plan.body
     position: Any = None
+    total = limits.engine.total
+    due = None if total is None or not _may_repeat(retries) else time.monotonic() + total
     while True:
         sent = body
         if not isinstance(body, (bytes, type(None))):
@@ -66,10 +74,11 @@ def attempts(
             if error is exc:
                 raise
             retries = _counted(request, retries, target.path, pool, error)
-            _slept(retries.sleep, request)
+            _rested(engine, retries, None, due, request, limits, pool)
             log.warning(
                 "Retrying (%r) after connection broken by '%r': %s", retries, error, target.path
             )
+            _shorten(options, limits, due)
             continue
         if log.isEnabledFor(logging.DEBUG):
             _note(plan, method, head)
@@ -87,7 +96,8 @@ def attempts(
             _drain(here)
             raise as_requests(exc, request)  # noqa: B904  # requests has it as the context
         _drain(here)
-        _slept(lambda: retries.sleep(raw), request)  # noqa: B023  # called at once
+        _rested(engine, retries, raw, due, request, limits, pool_of())
+        _shorten(options, limits, due)
         log.debug("Retry: %s", target.path)
 
 
@@ -147,11 +157,31 @@ def _counted(
         raise raised  # noqa: B904  # requests has it as the context
 
 
-def _slept(sleep: Callable[[], None], request: requests.PreparedRequest) -> None:
+def _may_repeat(retries: Retry) -> bool:
+    return retries.total is None or retries.total > 0
+
+
+def _shorten(options: dict[str, Any], limits: Limits, due: float | None) -> None:
+    """Leave the next attempt what is left of the adapter's deadline."""
+    if due is not None:
+        left = max(due - time.monotonic(), _AT_ONCE)
+        options["timeout"] = attr.evolve(limits.engine, total=left)
+
+
+def _rested(
+    engine: Session,
+    retries: Retry,
+    response: RawResponse | None,
+    due: float | None,
+    request: requests.PreparedRequest,
+    limits: Limits,
+    pool: HTTPConnectionPool,
+) -> None:
     try:
-        sleep()
-    except HTTPError as exc:  # a Retry-After that is none
-        raised = as_requests(exc, request)
+        rest(engine, retries, response, due)
+    except Exception as exc:
+        error = as_urllib3(exc, pool, str(request.path_url), limits)
+        raised = as_requests(error, request)
         if raised is exc:
             raise
         raise raised  # noqa: B904  # requests has it as the context

@@ -56,8 +56,9 @@ class HTTPAdapter(_theirs.HTTPAdapter):
     Args:
         pool_connections, pool_maxsize, max_retries, pool_block: as requests has them.
         connector: a connector of syncclient to connect by, such as ``UnixConnector(path)``.
-        deadline: seconds that each request may take, its body included; None sets no limit.
-            Once they are over, ReadTimeout is raised, or ConnectionError out of a body.
+        deadline: seconds that each request may take, with all its attempts, the pauses between
+            them and its body; None sets no limit. Once they are over, ReadTimeout is raised, or
+            ConnectionError out of a body.
 
     Raises:
         TypeError, ValueError: A keyword cannot be honoured; the message says what to write.

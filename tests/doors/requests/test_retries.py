@@ -2,11 +2,18 @@
 
 import io
 import logging
+import sys
+import threading
+from typing import Any
 
 import pytest
 import requests
 from urllib3.util import Retry
 
+import syncclient
+from syncclient import requests as ours
+from syncclient.requests._pauses import rest
+from tests.bounds import BOUND, wait_until
 from tests.doors.requests.sides import Side, fault_of
 from tests.servers.raw import RawConnection, Script, StartRawServer
 
@@ -118,3 +125,61 @@ class TestOnEverySide:
             error = fault_of(lambda: session.get(server.url))
         assert type(error) is requests.exceptions.InvalidHeader
         assert len(server.requests) == 2
+
+
+def _asks_for_a_day(conn: RawConnection) -> None:
+    while True:
+        conn.read_request()
+        conn.respond(b"no", status="503 No", headers=[("Retry-After", "100000")])
+
+
+def _patient(**options: Any) -> requests.Session:
+    return Side.MOUNTED.session(max_retries=Retry(3, status_forcelist=[503]), **options)
+
+
+def test_a_deadline_ends_a_pause(raw_server: StartRawServer) -> None:
+    """The end of a timeout() block, and the adapter's deadline over all attempts."""
+    with _patient() as session, syncclient.timeout(0.3):
+        with pytest.raises(requests.ReadTimeout):
+            session.get(raw_server(_asks_for_a_day).url)
+    server = raw_server(_asks_for_a_day)
+    with _patient(deadline=0.3) as session:
+        with pytest.raises(requests.ConnectionError, match="deadline"):
+            session.get(server.url)
+
+
+def test_closing_the_engines_ends_a_pause(raw_server: StartRawServer) -> None:
+    """A thread that waits to ask again is woken by close_engines()."""
+    server = raw_server(_asks_for_a_day)
+    faults: list[BaseException] = []
+    with _patient() as session:
+        asking = threading.Thread(
+            target=lambda: faults.append(fault_of(lambda: session.get(server.url)))
+        )
+        asking.start()
+        wait_until(lambda: _pausing(asking), "the pause")
+        ours.close_engines()
+        asking.join(BOUND)
+    assert isinstance(faults[0], requests.ConnectionError)
+
+
+def _pausing(thread: threading.Thread) -> bool:
+    frame = sys._current_frames().get(thread.ident or 0)
+    while frame is not None and frame.f_back is not None:
+        frame = frame.f_back
+        if frame.f_code is rest.__code__:  # and not on top: it has called
+            return True
+    return False
+
+
+def test_a_sleep_of_a_subclass_is_called(raw_server: StartRawServer) -> None:
+    """What somebody has in the place of urllib3's sleep decides."""
+    slept = []
+
+    class Counts(Retry):
+        def sleep(self, response: Any = None) -> None:
+            slept.append(response is not None)
+
+    with Side.MOUNTED.session(max_retries=Counts(3, status_forcelist=[503])) as session:
+        assert session.get(raw_server(_fails_twice()).url).text == "200 OK"
+    assert slept == [True, True]
