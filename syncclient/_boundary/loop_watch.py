@@ -23,10 +23,13 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from types import CodeType, FrameType
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from .waiting import Sleepers
+
+T = TypeVar("T")
 
 _LOGGER = logging.getLogger("syncclient")
 
@@ -43,8 +46,8 @@ _LOST = 30.0
 _ENGINE = frozenset(
     {"syncclient", "aiohttp", "aiohappyeyeballs", "aiosignal", "anyio", "asyncio", "uvloop"}
 )
-#: What each thread is running; some interpreters cannot say. Called by ``_frames``.
-_current_frames: Callable[[], dict[int, FrameType]] = getattr(sys, "_current_frames", dict)
+#: What each thread is running; some interpreters cannot say.
+_frames: Callable[[], dict[int, FrameType]] = getattr(sys, "_current_frames", dict)
 #: Calls what it is given, without bytecode.
 _call = operator.methodcaller("__call__")
 _STANDARD_LIBRARY = os.path.dirname(os.__file__) + os.sep
@@ -120,7 +123,7 @@ def users_frame(ident: int) -> FrameType | None:
     if _is_debugged():
         return None
     found = None
-    frame = _frames().get(ident)
+    frame = _undisturbed(_frames).get(ident)
     while frame is not None:
         root = frame.f_globals.get("__name__", "").partition(".")[0]
         if root in _ENGINE:
@@ -131,28 +134,32 @@ def users_frame(ident: int) -> FrameType | None:
             "site-packages" in frame.f_code.co_filename
         ):
             found = frame
-        frame = frame.f_back
+        frame = _undisturbed(partial(getattr, frame, "f_back"))
     return None
 
 
-def _frames() -> dict[int, FrameType]:
-    """Return what each thread is running, without a garbage collection in the middle.
+def _undisturbed(function: Callable[[], T]) -> T:
+    """Return what ``function`` returns, without a garbage collection in the middle of it.
 
-    Up to Python 3.11, ``sys._current_frames`` allocates while it holds a lock of the interpreter.
-    If that starts a collection, and a finaliser releases the GIL, then the next thread that wants
-    the lock waits for it with the GIL in its hands, and the process stands still.
+    It must be written in C. Up to Python 3.11, both functions that get another thread's frames
+    allocate, which may start a collection, and a finaliser may release the GIL:
+
+    - ``sys._current_frames`` holds a lock of the interpreter. The next thread that wants the lock
+      waits for it with the GIL in its hands, and the process stands still.
+    - ``frame.f_back`` has the address of a frame that the other thread may then leave. It returns
+      any object that has taken its place.
     """
     if sys.version_info >= (3, 12) or not gc.isenabled():
-        return _current_frames()
+        return function()
     # All three are called from C, so no other thread and no signal handler runs in between: the
     # collector is never left disabled, and no other thread finds it disabled.
-    frames: dict[int, FrameType]
+    result: T
     try:
-        _, frames, _ = map(_call, (gc.disable, _current_frames, gc.enable))
+        _, result, _ = map(_call, (gc.disable, function, gc.enable))
     except BaseException:
         gc.enable()  # an audit hook raised an error
         raise
-    return frames
+    return result
 
 
 def _is_debugged() -> bool:

@@ -264,3 +264,63 @@ def test_a_garbage_collection_does_not_stop_the_process(run_child: RunChild) -> 
     """A thread looks at the loop's stack, and a collection begins. On Python 3.11, where it would
     begin in the middle, the process would hang. The collector stays as the user has set it."""
     assert run_child(LOOKING_AMONG_COLLECTIONS).stdout.split() == ["True", "False"]
+
+
+LOOKING_AT_FRAMES_THAT_END = """
+import gc, threading
+from syncclient._boundary.loop_watch import users_frame
+
+class Target:
+    def __init__(self):
+        self.there, self.gate, self.moved, self.end = (threading.Event() for _ in range(4))
+        self.thread = threading.Thread(target=self.run)
+        self.thread.start()
+        self.there.wait()
+
+    def run(self):
+        self.descend(10)
+        stay(self.moved, self.end)
+
+    def descend(self, depth):
+        if depth:
+            self.descend(depth - 1)
+        else:
+            self.there.set()
+            self.gate.wait()
+
+# Its variables are where the frames of `descend` were.
+exec(
+    "def stay(moved, end):\\n"
+    f"    {' = '.join(f'x{number}' for number in range(500))} = True\\n"
+    "    moved.set()\\n"
+    "    end.wait()\\n"
+)
+
+def collected(phase, info):
+    global left
+    left -= phase == "start"
+    if left == 0:
+        left = -1
+        target.gate.set()
+        target.moved.wait()  # releases the GIL, as a finaliser may
+
+gc.callbacks.append(collected)
+for number in range(1, 40):
+    target, left = Target(), 0
+    gc.collect()
+    gc.set_threshold(1, 1, 1)
+    left = number
+    users_frame(target.thread.ident)
+    gc.set_threshold(700, 10, 10)
+    target.gate.set()
+    target.end.set()
+    target.thread.join()
+print("done")
+"""
+
+
+def test_frames_that_end_in_a_garbage_collection(run_child: RunChild) -> None:
+    """A thread looks at another's stack, and that moves on where a collection releases the GIL.
+    On Python 3.11, `f_back` would return an object that is no frame."""
+    child = run_child(LOOKING_AT_FRAMES_THAT_END)
+    assert (child.stdout, child.status) == ("done\n", 0), child.stderr
