@@ -1,4 +1,4 @@
 """The command line: ``syncclient`` and ``python -m syncclient``. Needs the extra ``cli``.
 
-Nothing of what ``import syncclient`` runs imports this package, nor click or rich.
+``import syncclient`` imports neither this package nor click or rich.
 """

@@ -1,4 +1,4 @@
-"""All commands together, and the way a run of them ends."""
+"""The group of all commands, and the exit of a run."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class Commands(click.Group):
     """The commands, and a request without one."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Put the command in front that the arguments do without."""
+        """Insert the command that the arguments leave out."""
         with suppress(click.UsageError) if ctx.resilient_parsing else nullcontext():  # completion
             args = as_command(args, self.commands)
         return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names in the order of their adding: requests first."""
+        """Return the names in the order in which they were added: requests first."""
         return list(self.commands)
 
 
@@ -62,7 +62,7 @@ def cli() -> None:
     \b
         syncclient [METHOD] URL [ITEM]...
 
-    Without a METHOD the request is a GET, or a POST where fields are sent.
+    Without a METHOD the request is a GET, or a POST if fields are sent.
 
     A URL without a scheme gets http:// on this machine (localhost, 127.0.0.1, :8080), and
     https:// elsewhere. In a terminal heads and bodies are shown with colours; in a pipe
@@ -86,7 +86,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line, and return the exit code. None takes this process's arguments."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            # What a terminal cannot show becomes a question mark, and no traceback.
+            # Characters that the terminal cannot show become question marks, not a traceback.
             stream.reconfigure(errors="replace")
     given = list(sys.argv[1:] if arguments is None else arguments)
     return guarded(partial(_invoke, given))
@@ -95,7 +95,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 def _invoke(arguments: list[str]) -> None:
     if VARIABLE in os.environ:
         cli.main(arguments, prog_name="syncclient", complete_var=VARIABLE)
-    # Not by cli.main(), which has a way of its own to end where a pipe was closed.
+    # Not by cli.main(), which exits in its own way if a pipe was closed.
     with cli.make_context("syncclient", list(arguments)) as context:
         if not arguments:
             click.echo(context.get_help(), err=True)
@@ -108,7 +108,7 @@ def _invoke(arguments: list[str]) -> None:
 
 
 def _answer(error: click.NoSuchOption, arguments: list[str]) -> None:
-    """Raise in place of ``error`` one that says what to write, if the option is curl's."""
+    """Raise an error that says what to write instead, if the option is curl's."""
     command = error.ctx and error.ctx.command
     known = {
         name: not each.is_flag

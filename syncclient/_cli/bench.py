@@ -26,7 +26,7 @@ from .terminal import console
 from .urls import full_url
 from .verbs import METHODS, request_options
 
-#: Requests, where neither -n nor -d says how many.
+#: Number of requests if neither -n nor -d is given.
 _REQUESTS = 1000
 
 
@@ -47,14 +47,14 @@ _REQUESTS = 1000
     default=10,
     show_default=True,
     metavar="N",
-    help="How many at a time, each on a connection of its own.",
+    help="How many at a time, each on its own connection.",
 )
 @click.option(
     "-d",
     "--duration",
     type=click.FloatRange(min=0, min_open=True),
     metavar="SECONDS",
-    help="Begin no request after that.",
+    help="Start no requests after this time.",
 )
 @click.option(
     "-X",
@@ -67,11 +67,11 @@ _REQUESTS = 1000
 @click.option("-f", "--form", "as_form", is_flag=True, help="Send fields as a form, not as JSON.")
 @access_options
 def bench(url: str, items: tuple[str, ...], **given: Any) -> None:
-    """Send many requests to URL from one thread, and print how fast they were answered.
+    """Send many requests to URL from one thread, and print how fast the responses were.
 
-    Load that you have no leave for is an attack: use it on your own servers. A status of
-    400 and above is counted, and no error. The exit code is that of the first error, if
-    nothing was answered. Ctrl-C ends it with a report of what was done until then.
+    Load without permission is an attack: use this on your own servers. A status of 400 or
+    above is counted, but is not an error. If there was no response at all, the exit code is
+    that of the first error. Ctrl-C stops and prints a report of the requests so far.
     """
     access = Access.taken_from(given)
     as_json = given["as_report"]
@@ -116,7 +116,7 @@ class _Run:
     count: int | None
     duration: float | None
     concurrency: int
-    #: Of each response, in seconds, from its request's beginning to the end of its body.
+    #: Seconds from the start of each request to the end of its body.
     latencies: array[float] = field(default_factory=lambda: array("d"))
     statuses: Counter[int] = field(default_factory=Counter)
     errors: Counter[str] = field(default_factory=Counter)
@@ -148,11 +148,11 @@ class _Run:
 
     @contextmanager
     def shown(self) -> Iterator[None]:
-        """Show on stderr, if that is a terminal, how far it is, while the block runs."""
+        """Show the progress on stderr, if that is a terminal, while the block runs."""
         if not sys.stderr.isatty():
             yield
             return
-        # In a thread of rich's: a server that is silent keeps this one waiting.
+        # In one of rich's threads, because a silent server keeps this one waiting.
         with Live(
             console=console(stderr=True, wrapped=True),
             get_renderable=self._progress,

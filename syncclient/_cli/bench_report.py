@@ -1,4 +1,4 @@
-"""What ``bench`` has measured: percentiles, a histogram, and how they are told."""
+"""Reports of ``bench``: percentiles, a histogram, and their output."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from .terminal import printable
 
 PERCENTILES = (50.0, 75.0, 90.0, 95.0, 99.0, 99.9)
 _BUCKETS = 12
-#: The longest bar, and the shortest that the longest may be, in columns.
+#: The maximum and minimum length of the longest bar, in columns.
 _BAR, _BAR_MIN = 40, 4
-#: Columns before what stands beside "latency".
+#: Columns before the text next to "latency".
 _MARGIN = 9
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 
@@ -45,12 +45,12 @@ class Report:
 
     @property
     def answered(self) -> int:
-        """How many responses came, whatever their status."""
+        """The number of responses, with any status."""
         return len(self.latencies)
 
     @property
     def failed(self) -> int:
-        """How many requests got no response."""
+        """The number of requests without a response."""
         return sum(self.errors.values())
 
     @property
@@ -78,7 +78,7 @@ class Report:
         return [Bucket(low * ratio**n, low * ratio ** (n + 1), c) for n, c in enumerate(counts)]
 
     def as_dict(self) -> dict[str, Any]:
-        """Return all of it as JSON takes it; times in seconds, sizes in bytes."""
+        """Return the report as a JSON value, with times in seconds and sizes in bytes."""
         latency = None
         if self.latencies:
             latency = {
@@ -102,7 +102,7 @@ class Report:
 
 
 def drawn(report: Report, width: int = 80) -> Text:
-    """Return the report for people, on lines of ``width`` columns at most if they can be."""
+    """Return the report for people, on lines of at most ``width`` columns if possible."""
     text = Text()
     text.append(printable(report.url), "bold")
     summary = [f"{report.answered:,} responses in {report.seconds:.2f} s,"]
@@ -144,7 +144,7 @@ def _latencies(text: Text, report: Report, width: int) -> None:
 
 
 def _in_columns(parts: list[str], width: int) -> str:
-    """Join ``parts`` by two spaces, under the first of them where a line is full."""
+    """Join ``parts`` with two spaces; continue full lines below the first part."""
     lines = [_MARGIN * " "]
     for part in parts:
         if len(lines[-1]) > _MARGIN and len(lines[-1]) + len(part) > width:

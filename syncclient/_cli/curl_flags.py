@@ -1,4 +1,4 @@
-"""curl's options, answered with what says the same here."""
+"""curl's options, and their equivalents here."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-#: What to write here; a function of the option's value where it takes one.
+#: What to write instead; a function of the option's value if it takes one.
 Here = str | Callable[[str], str]
 
 
@@ -81,8 +81,8 @@ _FLAGS: dict[str, Here] = {
         ("--url", _as("{}")),
         ("--unix-socket", "http+unix://%2FPATH%2FOF.sock/ as the URL"),
         ("-n --netrc", "nothing: .netrc is read, unless --no-env is given"),
-        ("--http1.1", "nothing: that is what is spoken"),
-        ("--http2 --http3", "nothing: HTTP/1.1 is what is spoken"),
+        ("--http1.1", "nothing: HTTP/1.1 is always used"),
+        ("--http2 --http3", "nothing: only HTTP/1.1 is supported"),
         # HTTPie's.
         ("--download", "the command: syncclient download URL"),
         ("--style --format-options --sorted --unsorted", "--pretty all|colors|format|none"),
@@ -93,11 +93,11 @@ _FLAGS: dict[str, Here] = {
 
 
 def answer(option: str, arguments: Sequence[str], known: Mapping[str, bool]) -> str | None:
-    """Return what to write in place of curl's options; None if ``option`` is none of curl's.
+    """Return what to write instead of curl's options; None if ``option`` is not one of curl's.
 
     Args:
-        option: the one that the command does not know.
-        arguments: all that was typed. What else of it is curl's is answered too.
+        option: the unknown option.
+        arguments: the whole command line; its other curl options are explained too.
         known: the options of the command, and whether they take a value.
     """
     if option not in _FLAGS:
@@ -112,7 +112,7 @@ def _sentence(name: str, here: str) -> str:
 
 
 def _found(arguments: Sequence[str], known: Mapping[str, bool]) -> Iterator[tuple[str, str]]:
-    """Give each option of curl's with what to write for it."""
+    """Yield each of curl's options with its equivalent."""
     words = iter(arguments)
     for word in words:
         if word == "--":
@@ -128,7 +128,7 @@ def _found(arguments: Sequence[str], known: Mapping[str, bool]) -> Iterator[tupl
             here = _FLAGS.get(name)
             if name in known or here is None:
                 if known.get(name, True):
-                    break  # what follows may be its value
+                    break  # the next word may be its value
             elif isinstance(here, str):
                 yield name, here
             else:

@@ -1,4 +1,4 @@
-"""``syncclient demo``: what the library does, shown on a server inside this process."""
+"""``syncclient demo``: the features of the library, shown with a server in this process."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _STARTS_WITHIN = 10.0
 
 @click.command("demo", short_help="Show requests, a stream and a WebSocket, on this machine.")
 def demo() -> None:
-    """Start a small server on this machine and talk to it, as your code would.
+    """Start a small server on this machine and send requests to it, as your code would.
 
     Nothing leaves the machine, and nothing is left behind.
     """
@@ -86,12 +86,12 @@ _STEPS: tuple[tuple[str, str, Callable[[Session], Iterator[str]]], ...] = (
 )
 
 
-# The server: asynchronous, and in a thread of its own.
+# The server: asynchronous, in its own thread.
 
 
 @contextmanager
 def _server() -> Iterator[str]:
-    """Serve on a port of the system's choice while the block runs; gives the base URL."""
+    """Serve on a port chosen by the system while the block runs; yields the base URL."""
     started: Future[tuple[str, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
     thread = threading.Thread(target=lambda: asyncio.run(_serve(started)), daemon=True)
     thread.start()
@@ -120,7 +120,7 @@ async def _serve(
             port = runner.addresses[0][1]
             stop = asyncio.Event()
         except Exception as exc:
-            started.set_exception(exc)  # raised where it is waited for
+            started.set_exception(exc)  # raised in the waiting thread
             return
         started.set_result((f"http://127.0.0.1:{port}/", asyncio.get_running_loop(), stop))
         await stop.wait()

@@ -1,4 +1,4 @@
-"""What went over the wire: each request of a command with its response, redirects included."""
+"""The exchanges of a command: each request with its response, including redirects."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class Exchange:
 class Exchanges:
     """An aiohttp middleware, the innermost one: keeps the heads that go through it.
 
-    It runs on the loop thread and only appends; the command's own thread reads what is there
-    once its request has come back or failed.
+    It runs on the loop thread and only appends; the command's own thread reads the list once its
+    request has returned or failed.
     """
 
     def __init__(self) -> None:
@@ -46,7 +46,7 @@ class Exchanges:
         return iter(tuple(self._all))
 
     async def __call__(self, request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
-        """Send the request on, and note what was sent and what came."""
+        """Send the request, and record the request and the response."""
         proxied = request.proxy is not None and request.url.scheme == "http"
         exchange = Exchange(request.method, request.url, proxied)
         self._all.append(exchange)

@@ -1,4 +1,4 @@
-"""Exit codes, and the one line that an error is told in."""
+"""Exit codes, and one-line error messages."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ CLOSED_PIPE = 141
 TABLE = """\
 \b
 Exit codes:
-    0  done
-    1  something else failed, such as writing a file
+    0  success
+    1  another failure, such as writing a file
     2  wrong usage: an option, an item, a URL
     3  --check-status, and the status is 3xx
     4  the same with 4xx; always so for download, sse and ws
@@ -61,10 +61,10 @@ Exit codes:
     6  more than --max-redirects redirects
    10  the name of the host was not found
    11  no connection could be made
-   12  TLS failed: the certificate, for one
+   12  TLS failed, for example because of the certificate
    13  a timeout
    14  the proxy could not be reached, or refused
-   15  the connection broke, or the response is not sound
+   15  the connection broke, or the response is not valid
    16  ws: the server closed with an error code
    69  click or rich is missing: pip install click rich
   130  Ctrl-C
@@ -73,7 +73,7 @@ Exit codes:
 
 
 class Ended(Exception):
-    """The command has ended with a code of its own; the message, if any, goes to stderr."""
+    """The command has ended with a specific code; the message, if any, goes to stderr."""
 
     def __init__(self, code: int, message: str = "") -> None:
         super().__init__(message)
@@ -82,18 +82,18 @@ class Ended(Exception):
 
 
 def code_of_status(status: int) -> int:
-    """Return what ``--check-status`` makes of a status."""
+    """Return the exit code of ``--check-status`` for a status."""
     return {3: REDIRECTED, 4: CLIENT_ERROR, 5: SERVER_ERROR}.get(status // 100, OK)
 
 
 def code_and_hint(error: Exception) -> tuple[int, str]:
-    """Return the exit code for ``error``, and what to do about it; the hint may be empty."""
+    """Return the exit code for ``error``, and a hint what to do, which may be empty."""
     if isinstance(error, (ServerTimeoutError, TimeoutError)):
         return TIMEOUT, "is the server up? --timeout SECONDS allows for more"
     if isinstance(error, TooManyRedirects):
         return REDIRECTS, "--max-redirects N allows for more, --no-follow shows the first"
     if isinstance(error, (ClientProxyConnectionError, ClientHttpProxyError)):
-        return PROXY, "look at --proxy, or at the proxies of the environment (--no-env)"
+        return PROXY, "check --proxy, or the proxies of the environment (--no-env)"
     if isinstance(error, ClientConnectorDNSError):
         return DNS, "check the spelling of the host"
     if isinstance(error, ServerFingerprintMismatch):
@@ -105,7 +105,7 @@ def code_and_hint(error: Exception) -> tuple[int, str]:
     if isinstance(error, Told) and "during the TLS handshake" in error.what:
         return TLS, _NO_TLS
     if isinstance(error, ClientConnectorError):
-        return CONNECT, "is the server up, and the port right?"
+        return CONNECT, "is the server up, and is the port right?"
     if isinstance(error, (InvalidURL, NonHttpUrlClientError)):
         return USAGE, ""
     if isinstance(error, ClientResponseError):
@@ -121,14 +121,14 @@ _NO_TLS = "does it speak TLS? try http://"
 _UNTRUSTED = "--verify FILE trusts its authority, --verify no trusts anyone"
 #: By the number of X509_V_ERR_...
 _CERTIFICATES = {
-    9: "look at the clocks of the server and of this machine",
-    10: "renew it on the server, or look at this machine's clock; --verify no trusts anyone",
+    9: "check the clocks of the server and of this machine",
+    10: "renew it on the server, or check this machine's clock; --verify no trusts anyone",
     18: "--verify FILE trusts it, --verify no trusts anyone",
     23: "",
     62: "write the name that the certificate is for in the URL; no --verify FILE can help",
     64: "write a name that the certificate is for in the URL; no --verify FILE can help",
 }
-#: By the reason of an ssl.SSLError, where what it says of itself is not enough.
+#: Hints by the reason of an ssl.SSLError, if its own message is not enough.
 _HANDSHAKES = {
     "WRONG_VERSION_NUMBER": _NO_TLS,
     "HTTP_REQUEST": _NO_TLS,
@@ -140,7 +140,7 @@ _HANDSHAKES = {
 
 
 def _tls_hint(error: ClientConnectorCertificateError | ClientConnectorSSLError) -> str:
-    """Return what cures a failed handshake, which --verify does not always."""
+    """Return a hint for a failed handshake, which --verify cannot always fix."""
     if isinstance(error, ClientConnectorCertificateError):
         code = getattr(error.certificate_error, "verify_code", 0)
         return _CERTIFICATES.get(code, _UNTRUSTED)
@@ -149,7 +149,7 @@ def _tls_hint(error: ClientConnectorCertificateError | ClientConnectorSSLError) 
 
 
 def guarded(command: Callable[[], object]) -> int:
-    """Run ``command`` and return the exit code; whatever it raises becomes one line on stderr."""
+    """Run ``command`` and return the exit code; errors become one line on stderr."""
     try:
         try:
             command()
@@ -179,7 +179,7 @@ def guarded(command: Callable[[], object]) -> int:
 
 
 def complain(message: str) -> None:
-    """Write one line to stderr, whatever the message holds."""
+    """Write one line to stderr, even if the message has several."""
     line = printable(" ".join(message.split()))
     sys.stderr.write(f"syncclient: {line}\n")
 
@@ -192,7 +192,7 @@ def _told(error: Exception) -> int:
 
 
 def describe(error: Exception) -> str:
-    """Return what ``error`` says, for people."""
+    """Return the message of ``error`` for people."""
     if isinstance(error, InvalidURL):
         return f"{error.url} is no URL to ask for: {error.description or 'it is malformed'}"
     if isinstance(error, NonHttpUrlClientError):

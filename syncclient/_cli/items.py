@@ -1,4 +1,4 @@
-"""The items of a request, in the manner of HTTPie: ``key=value``, ``Header:value``, ``@file``."""
+"""The items of a request, in the style of HTTPie: ``key=value``, ``Header:value``, ``@file``."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from .. import CIMultiDict, FormData
 from .._client.redaction import HIDDEN, is_secret, without_secrets
 from .nested import NestingError, document_of
 
-#: The longer one first: of two that begin at the same place, it is the one meant.
+#: Longer ones first: of two at the same place, the longer one counts.
 _SEPARATORS = (":=@", "==@", "=@", ":=", "==", ":@", "=", ":", "@")
 
 
 class ItemError(Exception):
-    """An item makes no sense; the text says what to write."""
+    """An item is wrong; the message says what to write."""
 
 
 class Item(NamedTuple):
-    """One item, taken apart at its separator."""
+    """One item, split at its separator."""
 
     key: str
     separator: str
@@ -41,53 +41,53 @@ class BodyType(Enum):
 
 @dataclass
 class Items:
-    """What a list of items says about a request."""
+    """The parts of a request, as given by a list of items."""
 
     headers: CIMultiDict[str] = field(default_factory=lambda: CIMultiDict[str]())
-    #: Headers that are sent by themselves, and should not be.
+    #: Headers that are sent automatically, but should not be.
     without_headers: list[str] = field(default_factory=list)
     params: list[tuple[str, str]] = field(default_factory=list)
-    #: In order; the values of a form are texts.
+    #: In order; the values of a form are strings.
     fields: list[tuple[str, Any]] = field(default_factory=list)
     #: Names of fields, with paths of files.
     files: list[tuple[str, str]] = field(default_factory=list)
-    #: The path of the file that is the body; ``-`` is stdin.
+    #: The path of the file to send as the body; ``-`` is stdin.
     raw: str | None = None
-    #: The body itself, as ``--raw`` has it.
+    #: The body itself, from ``--raw``.
     text: str | None = None
 
     @property
     def has_body(self) -> bool:
-        """Whether there is a body, were it an empty one."""
+        """Whether there is a body, even an empty one."""
         return bool(self.fields or self.files) or self.raw is not None or self.text is not None
 
 
 class Body(NamedTuple):
-    """What to send, as keywords of ``Session.request``, and how to show it."""
+    """The body as keywords of ``Session.request``, and its representation."""
 
     options: dict[str, Any]
     content_type: str | None = None
-    #: The body as text without secrets; None where there is none.
+    #: The body as text without secrets; None if there is none.
     shown: str | None = None
     #: The same with them.
     plain: str | None = None
-    #: The file that it is.
+    #: The path of the file that is sent.
     path: str | None = None
     #: The parts of a multipart body: names, and values or ``@`` and the path of a file.
     parts: tuple[tuple[str, str], ...] = ()
 
 
 def split_item(text: str) -> Item:
-    r"""Take an item apart at its first separator; ``\`` before a character takes it as it is.
+    r"""Split an item at its first separator; ``\`` before a character escapes it.
 
     Raises:
-        ItemError: there is no separator in it.
+        ItemError: it has no separator.
     """
     key = ""
     position = 0
     while position < len(text):
         if text[position] == "\\" and position + 1 < len(text):
-            # Before a letter it is itself: C:\path
+            # Before a letter it stands for itself: C:\path
             escaped = text[position + 1]
             key += escaped if escaped in "\\:=@" else text[position : position + 2]
             position += 2
@@ -109,7 +109,7 @@ def parse_items(texts: Iterable[str], body_type: BodyType, raw: str | None = Non
     """Read the items of a command line, and ``raw``, the text of ``--raw``.
 
     Raises:
-        ItemError: one of them makes no sense, or some do not go together.
+        ItemError: an item is wrong, or items contradict each other.
     """
     items = Items(text=raw)
     for text in texts:
@@ -183,9 +183,9 @@ def _text_of(path: str, text: str) -> str:
 
 
 def make_body(items: Items, body_type: BodyType, stack: ExitStack) -> Body:
-    """Return the body that ``items`` amount to; its files are open until ``stack`` closes.
+    """Return the body made of ``items``; its files are open until ``stack`` closes.
 
-    A body read from stdin is not made here.
+    A body read from stdin is not created here.
 
     Raises:
         ItemError: a file cannot be read.

@@ -1,7 +1,7 @@
-"""``--session NAME``: what one server was told, and the cookies it gave, for the next request.
+"""``--session NAME``: headers, credentials and cookies of one server, kept for later requests.
 
-A folder for each host and name holds ``cookies.json``, which a jar writes, and ``kept.json``. Both
-are secrets, and private to the user.
+A folder for each host and name contains ``cookies.json``, which a jar writes, and ``kept.json``.
+Both are secret, and private to the user.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import click
 from .. import URL
 from .._client.cookie_files import make_private
 
-#: What is no name is the path of a file.
+#: Anything else is the path of a file.
 _NAME = re.compile(r"[\w-]+")
 _ODD = re.compile(r"[^\w.-]|^\.")
 #: Headers that belong to one request.
@@ -33,7 +33,7 @@ def is_name(text: str) -> bool:
 
 @dataclass
 class NamedSession:
-    """What is kept of a session beside its cookies."""
+    """The part of a session other than its cookies."""
 
     folder: Path
     headers: dict[str, str] = field(default_factory=dict)
@@ -42,10 +42,10 @@ class NamedSession:
 
     @classmethod
     def load(cls, name: str, url: str) -> NamedSession:
-        """Return the session of a name with the host of ``url``; an empty one if it is new.
+        """Return the session with this name for the host of ``url``; an empty one if it is new.
 
         Raises:
-            click.UsageError: its file does not hold what it should.
+            click.UsageError: its file is malformed.
         """
         parsed = URL(url)
         host = _ODD.sub("_", f"{parsed.host or 'localhost'}_{parsed.port or 0}")
@@ -71,7 +71,7 @@ class NamedSession:
         return self.folder / "kept.json"
 
     def keep(self, headers: Mapping[str, str], auth: str | None, auth_type: str) -> None:
-        """Take up what this request says, and write it."""
+        """Add the settings of this request, and save them."""
         typed = {name: value for name, value in headers.items() if not _OF_ONE.match(name)}
         taken = {name.lower() for name in typed}
         kept = {name: value for name, value in self.headers.items() if name.lower() not in taken}

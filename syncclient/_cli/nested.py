@@ -1,4 +1,4 @@
-"""Fields with brackets, as HTTPie has them: ``a[b]=c`` is ``{"a": {"b": "c"}}``."""
+"""Fields with brackets, as in HTTPie: ``a[b]=c`` is ``{"a": {"b": "c"}}``."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any
 
-#: One more element at the end of a list: ``a[]=1``.
+#: A new element at the end of a list: ``a[]=1``.
 END = object()
-#: A name or an index in brackets; a backslash takes away the meaning of what follows.
+#: A name or an index in brackets; a backslash escapes the next character.
 _STEP = re.compile(r"\[((?:\\.|[^][\\])*)\]")
 _NAME = re.compile(r"(?:\\.|[^][\\])*")
 _ESCAPED = re.compile(r"\\([][\\0-9])")
@@ -20,16 +20,16 @@ Step = str | int | object
 
 
 class NestingError(ValueError):
-    """The brackets make no sense, or contradict each other; the text says how."""
+    """The brackets are malformed, or contradict each other; the message says how."""
 
 
 def steps_of(key: str) -> list[Step]:
-    r"""Return the way that ``key`` leads: names, indices, ``END``.
+    r"""Return the path in ``key``: names, indices, ``END``.
 
     ``\[`` is a bracket in a name, and ``[\5]`` a name of digits.
 
     Raises:
-        NestingError: a bracket has no other half.
+        NestingError: a bracket is unbalanced.
     """
     name = _NAME.match(key)
     assert name is not None  # it may match nothing
@@ -59,10 +59,10 @@ def _plain(text: str) -> str:
 
 
 def document_of(fields: Iterable[tuple[str, Any]]) -> Any:
-    """Return the JSON value that the fields make up; of two with one name the last counts.
+    """Return the JSON value made of the fields; of two with one name the last counts.
 
     Raises:
-        NestingError: the brackets of a field make no sense, or contradict an earlier one.
+        NestingError: the brackets of a field are malformed, or contradict an earlier field.
     """
     root: list[Any] = [None]
     for key, value in fields:
@@ -81,7 +81,7 @@ def _put(root: list[Any], steps: list[Step], value: Any, key: str) -> None:
 
 
 def _slot(at: Any, step: Step, key: str) -> Any:
-    """Return where ``step`` leads in ``at``, with an empty place made there."""
+    """Return the place for ``step`` in ``at``, created if needed."""
     if isinstance(step, str):
         if not isinstance(at, dict):
             raise _contradiction(key, at, f"the name {step!r}")

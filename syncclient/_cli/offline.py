@@ -1,4 +1,4 @@
-"""``--offline`` and ``--curl``: the request as it would be sent, and sent nowhere."""
+"""``--offline`` and ``--curl``: the request as it would be sent, without sending it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from .terminal import printable, write
 def show_offline(
     method: str, url: str, options: dict[str, Any], body: Body, access: Access, how: Show
 ) -> None:
-    """Show a request after it has gone the whole way through the engine, to a server within."""
+    """Show a request after it has passed through the whole engine, to a server in this process."""
     received: list[MockRequest] = []
 
     def answer(request: MockRequest) -> int:
@@ -35,7 +35,7 @@ def show_offline(
 
     log = Exchanges()
     with open_session(
-        # To the server within there is no other way.
+        # There is no other way to the server in this process.
         replace(access, proxy=None, env=False),
         url,
         middlewares=[log],
@@ -69,7 +69,7 @@ def show_curl(
     *,
     max_redirects: int | None,
 ) -> None:
-    """Print the command of curl's for a request; ``max_redirects`` is None if none is followed."""
+    """Print the curl command for a request; ``max_redirects`` is None if none are followed."""
     secrets = how.show_secrets
     over = split_unix_url(url)
     unix_socket, target = (None, URL(url)) if over is None else over
@@ -95,7 +95,7 @@ def _curl_body(body: Body, headers: CIMultiDict[str], *, secrets: bool) -> CurlB
     if body.parts:
         words: list[str] = []
         for name, value in body.parts:
-            # What begins with @ or < would be a file to -F.
+            # -F takes values that begin with @ or < for files.
             option = "-F" if value.startswith("@") else "--form-string"
             hidden = option != "-F" and is_secret(name) and not secrets
             words += [option, f"{name}={HIDDEN if hidden else value}"]
@@ -108,7 +108,7 @@ def _curl_body(body: Body, headers: CIMultiDict[str], *, secrets: bool) -> CurlB
 
 
 def _ways(access: Access, *, secrets: bool) -> list[str]:
-    """Return what says the same as ``access``."""
+    """Return curl's options for ``access``."""
     words: list[str] = []
     if access.auth is not None:
         shown = access.auth if secrets else f"{access.auth.partition(':')[0]}:{HIDDEN}"

@@ -28,7 +28,7 @@ from .named_session import NamedSession, is_name
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-#: Seconds to connect, and seconds without a byte, unless --timeout says otherwise.
+#: Seconds to connect, and seconds without data, unless --timeout is given.
 CONNECT_TIMEOUT = 30.0
 READ_TIMEOUT = 300.0
 
@@ -91,7 +91,7 @@ def access_options(command: F) -> F:
 
 @dataclass(frozen=True)
 class Access:
-    """How to reach servers: what ``access_options`` say."""
+    """How to reach servers: the values of ``access_options``."""
 
     auth: str | None
     auth_type: str
@@ -106,7 +106,7 @@ class Access:
 
     @classmethod
     def taken_from(cls, options: dict[str, Any]) -> Access:
-        """Take these options out of what click has parsed."""
+        """Remove these options from those that click has parsed."""
         return cls(**{name: options.pop(name) for name in cls.__dataclass_fields__})
 
 
@@ -122,13 +122,13 @@ def open_session(
     timings: bool = False,
     keep: bool = True,
 ) -> Iterator[Session]:
-    """Give the session that ``access`` describes; afterwards the cookies are saved.
+    """Yield the session described by ``access``; save the cookies afterwards.
 
     Args:
-        url: where the requests go: a named session belongs to its host.
-        headers: those of the request, for a named session to keep.
-        connector: in place of the one that ``access`` describes.
-        keep: whether cookies, and what a named session has, are written.
+        url: the target of the requests: a named session belongs to its host.
+        headers: the headers of the request, which a named session keeps.
+        connector: replaces the one described by ``access``.
+        keep: whether to save cookies and named sessions.
     """
     access = _with_password(access)
     keep = keep and not access.session_read_only
@@ -175,7 +175,7 @@ def timeout_of(access: Access) -> ClientTimeout:
 
 
 def _with_password(access: Access) -> Access:
-    """Return ``access`` with the password that was left out; asks for it."""
+    """Return ``access`` with a password; prompt for it if it was left out."""
     if access.auth is None or access.auth_type == "bearer" or ":" in access.auth:
         return access
     password = click.prompt(
@@ -204,10 +204,10 @@ def _connector(access: Access, limit: int) -> TCPConnector:
 
 
 def _tls(access: Access) -> ssl_module.SSLContext | bool:
-    """Return what ``ssl=`` is to be.
+    """Return the value for ``ssl=``.
 
     Raises:
-        click.UsageError: a file does not hold what it should.
+        click.UsageError: a file is malformed.
     """
     verify = access.verify.lower()
     if access.cert_key is not None and access.cert is None:
@@ -228,7 +228,7 @@ def _tls(access: Access) -> ssl_module.SSLContext | bool:
 
 def _context(verify: str) -> ssl_module.SSLContext:
     if verify.lower() in ("yes", "true"):
-        # This process has only this session, so that the context may be changed.
+        # This process has only this session, so the context may be changed.
         return default_context()
     if verify.lower() in ("no", "false"):
         context = ssl_module.SSLContext(ssl_module.PROTOCOL_TLS_CLIENT)

@@ -1,4 +1,4 @@
-"""Heads, bodies and timings, as people want to see them."""
+"""Heads, bodies and timings, formatted for people."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
     from .exchanges import Exchange
 
 _JSON_TYPE = re.compile(r"application/(?:[\w.+-]+\+)?json", re.IGNORECASE)
-#: Types of bodies that come line by line, for as long as it takes.
+#: Types of bodies that arrive line by line, for any length of time.
 _STREAMS = frozenset(
     {
         *("text/event-stream", "application/x-ndjson", "application/ndjson"),
         *("application/jsonl", "application/x-jsonlines", "application/stream+json"),
     }
 )
-#: What begins a line of server-sent events.
+#: The beginnings of lines of server-sent events.
 _FIELD = re.compile(r"(?:data|event|id|retry|):\s?")
-#: Types of bodies, and what colours them.
+#: Types of bodies, and their lexers.
 _LEXERS = {
     "html": "html",
     "xml": "xml",
@@ -36,9 +36,9 @@ _LEXERS = {
     "css": "css",
     "yaml": "yaml",
 }
-#: Strings, punctuation, and what is neither: numbers and words.
+#: Strings, punctuation, and other tokens: numbers and words.
 _JSON_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[][{}:,]|[^][{}:,"\s]+')
-#: What stands for a secret, as a URL spells it.
+#: The placeholder for a secret, as it appears in a URL.
 _QUOTED = quote(HIDDEN)
 _STATUS_STYLES = {2: "green", 3: "cyan", 4: "yellow", 5: "red"}
 
@@ -55,7 +55,7 @@ def request_head(exchange: Exchange, *, secrets: bool) -> Text:
 
 
 def response_head(exchange: Exchange, *, secrets: bool) -> Text:
-    """Return the head of a response as it came."""
+    """Return the head of a response as it was received."""
     status = exchange.status or 0
     text = Text()
     text.append(f"HTTP/{exchange.version} ", "blue")
@@ -73,7 +73,7 @@ def _with_headers(text: Text, headers: list[tuple[str, str]], secrets: bool) -> 
 
 
 def timings_line(timings: Timings) -> Text:
-    """Return where the time went, in milliseconds, on one line."""
+    """Return the timings in milliseconds, on one line."""
     parts = [
         f"{name} {1000 * spent:.1f} ms"
         for name, spent in zip(timings._fields, timings, strict=True)
@@ -88,7 +88,7 @@ def is_json(content_type: str) -> bool:
 
 
 def is_stream(content_type: str) -> bool:
-    """Return whether a body of this type is a stream of events, to be shown as it comes."""
+    """Return whether a body of this type is a stream of events, which is shown as it arrives."""
     return content_type.lower() in _STREAMS
 
 
@@ -122,10 +122,10 @@ def _looks_like_json(text: str) -> bool:
 
 
 def indented(document: str) -> str:
-    """Return JSON with one value on a line, and otherwise as it is.
+    """Return JSON with one value per line, and otherwise unchanged.
 
-    Not by parsing it and writing it anew: that would drop repeated names and change numbers.
-    Text that is not JSON comes back unchanged.
+    Parsing it and writing it again would drop repeated names and change numbers. Text that is not
+    JSON is returned unchanged.
     """
     try:
         json.loads(document)
@@ -162,5 +162,5 @@ def _readable(token: str) -> str:
     if "\\u" not in token:
         return token
     told = json.dumps(json.loads(token), ensure_ascii=False)
-    # Half of a surrogate pair is no text that could be written.
+    # Half of a surrogate pair cannot be written.
     return token if any("\ud800" <= c <= "\udfff" for c in told) else told

@@ -1,4 +1,4 @@
-"""Showing an exchange: which parts of it, where they go, and how."""
+"""The output of an exchange: which parts, where, and how."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ from .output import (
 )
 from .terminal import console, out_is_terminal, printable, write
 
-#: The letters of ``--print``: of the request head and body, of the response the same, timings.
+#: The letters of ``--print``: head and body of the request, of the response, and timings.
 LETTERS = "HBhbm"
-#: Bytes of a body that are still given colours: more take seconds.
+#: Maximum size of a body that is shown in colour: larger ones would take seconds.
 _COLOURED = 2**20
-#: Characters of a line that are waited for.
+#: Maximum number of characters of a line to wait for.
 _LONG_LINE = 2**16
 
 
 @dataclass(frozen=True)
 class Show:
-    """What of an exchange is shown, and how."""
+    """The parts of an exchange to show, and how."""
 
     #: Some of ``LETTERS``.
     parts: frozenset[str]
-    #: Whether stdout is left to the body, and stderr has the rest: -v in a pipe.
+    #: Whether only the body goes to stdout, and the rest to stderr: -v in a pipe.
     apart: bool
     output: str | None
     stream: bool
@@ -47,7 +47,7 @@ class Show:
 
     @property
     def formatted(self) -> bool:
-        """Whether bodies are made readable."""
+        """Whether bodies are formatted."""
         return self.pretty in ("all", "format") if self.pretty else out_is_terminal()
 
     @property
@@ -57,16 +57,16 @@ class Show:
 
     @property
     def touched(self) -> bool:
-        """Whether bodies are anything but the bytes that came."""
+        """Whether bodies differ from the bytes received."""
         return self.pretty != "none" if self.pretty else out_is_terminal()
 
     def heads(self) -> Console:
-        """Return where all goes that is not the body."""
+        """Return the console for everything except the body."""
         return console(stderr=self.apart, colours=self.coloured)
 
 
 def show(response: Response, log: Exchanges, body: Body, how: Show) -> None:
-    """Show a response, and what went before it as far as that is wanted. Reads the body."""
+    """Show a response, and earlier exchanges if wanted. Reads the body."""
     show_exchanges(log, body, how)
     ended = True
     if how.output is not None:
@@ -74,19 +74,19 @@ def show(response: Response, log: Exchanges, body: Body, how: Show) -> None:
     elif "b" in how.parts:
         ended = _show_body(response, how)
     elif "m" in how.parts:
-        response.read()  # its time is among those that are told
+        response.read()  # the timings include it
     else:
         response.release()
     if "m" in how.parts and response.timings is not None:
         out = how.heads()
         if how.output is None and "b" in how.parts:
-            # Behind a body without a newline at its end, also where both go into one pipe.
+            # After a body without a final newline, also if both go into one pipe.
             out.print("" if ended else "\n")
         out.print(timings_line(response.timings))
 
 
 def show_exchanges(log: Exchanges, body: Body, how: Show) -> None:
-    """Show the heads and the bodies sent, as far as wanted: with requests those of each hop."""
+    """Show the heads and the request bodies if wanted; with requests, those of each hop."""
     exchanges = list(log)
     if not exchanges:
         if "H" in how.parts:
@@ -160,7 +160,7 @@ def _show_stream(response: Response, out: Console, *, coloured: bool) -> None:
 
 
 def _texts(response: Response) -> Iterator[str]:
-    """Decode the body as it comes."""
+    """Decode the body as it arrives."""
     decoder: codecs.IncrementalDecoder | None = None
     for data in response.content.iter_any():
         if decoder is None:
@@ -173,7 +173,7 @@ def _texts(response: Response) -> Iterator[str]:
 
 
 def _lines(pieces: Iterator[str]) -> Iterator[str]:
-    """Cut text into lines; one that does not end is given in parts."""
+    """Split text into lines; yield a line that does not end in parts."""
     rest = ""
     for piece in pieces:
         *lines, rest = (rest + piece).split("\n")
@@ -186,5 +186,5 @@ def _lines(pieces: Iterator[str]) -> Iterator[str]:
 
 
 def _encoding(response: Response) -> str:
-    """Return the codec for a body without a BOM that is not here yet."""
+    """Return the codec for a body without a BOM that has not arrived yet."""
     return content_type(response.headers.get("Content-Type")).encoding or "utf-8"

@@ -1,4 +1,4 @@
-"""What people type in place of ``syncclient COMMAND``: a URL, a verb in capitals, an option."""
+"""Command lines without a command: a URL, a verb in capitals, or an option."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import NamedTuple
 
 import click
 
-#: A method that is no command of ours: PROPFIND, M-SEARCH.
+#: A method that is not a command: PROPFIND, M-SEARCH.
 _CUSTOM = re.compile(r"[A-Z][A-Z-]*")
-#: What a host or a URL has, and a command has not.
+#: Characters of hosts and URLs that commands do not contain.
 _OF_URL = re.compile(r"[.:/\[]|localhost\Z", re.IGNORECASE)
-#: The command that takes all of it.
+#: The command that accepts all of these.
 ANY = "request"
 
 
 class Request(NamedTuple):
-    """A request as it was typed; the method is None where none was."""
+    """A request as it was typed; the method is None if it was left out."""
 
     method: str | None
     url: str
@@ -26,7 +26,7 @@ class Request(NamedTuple):
 
 
 def is_url(word: str) -> bool:
-    """Return whether ``word`` is a URL, as far as its looks go."""
+    """Return whether ``word`` looks like a URL."""
     return _OF_URL.search(word) is not None
 
 
@@ -36,7 +36,7 @@ def is_method(word: str, verbs: Collection[str]) -> bool:
 
 
 def as_command(arguments: Sequence[str], commands: Collection[str]) -> list[str]:
-    """Return the arguments with a command as the first one, for those that begin otherwise.
+    """Return the arguments with a command in front if they have none.
 
     Raises:
         click.UsageError: the first one is neither a command nor a method, a URL or an option.
@@ -49,7 +49,7 @@ def as_command(arguments: Sequence[str], commands: Collection[str]) -> list[str]
     if first in ("--help", "--version") or (first == "-h" and not rest):
         return ["--help" if first == "-h" else first, *rest]
     if first.lower() in commands:
-        # Alone it asks for help; beside a URL it is the head only.
+        # Alone it shows the help; with a URL it means the head only.
         return [first.lower(), *(["--help"] if rest == ["-h"] else rest)]
     if first.startswith("-") or is_url(first) or (rest and is_method(first, ())):
         return [ANY, *arguments]
@@ -59,7 +59,7 @@ def as_command(arguments: Sequence[str], commands: Collection[str]) -> list[str]
 
 
 def taken_apart(words: Sequence[str], verbs: Collection[str]) -> Request:
-    """Return what ``[METHOD] URL [ITEM]...`` says.
+    """Parse ``[METHOD] URL [ITEM]...``.
 
     Raises:
         click.UsageError: there is no URL.

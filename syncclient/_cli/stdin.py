@@ -1,4 +1,4 @@
-"""The body that comes through stdin."""
+"""Bodies from stdin."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from collections.abc import Iterator
 from io import BufferedReader
 from typing import cast
 
-#: Bytes that are waited for, so that the body has a length: not every server takes chunks.
+#: Bytes to collect, so that the body has a length: not every server accepts chunks.
 GATHERED = 16 * 2**20
 _PIECE = 2**16
-#: How it is shown.
+#: How such a body is shown.
 STDIN = "(stdin)"
 
 
 def something_comes() -> bool:
-    """Whether stdin is a file or a pipe, and not somebody's keyboard."""
+    """Return whether stdin is a file or a pipe, not a terminal."""
     return sys.stdin is not None and not sys.stdin.closed and not sys.stdin.isatty()
 
 
 def pipe_has_data() -> bool:
-    """Return whether stdin is a pipe with bytes in it now. Never blocks."""
+    """Return whether stdin is a pipe that contains data now. Never blocks."""
     if sys.platform == "win32" or not something_comes():
         return False
     try:
         descriptor = sys.stdin.fileno()
-    except OSError:  # something else stands in its place
+    except OSError:  # stdin has been replaced
         return False
     if not stat.S_ISFIFO(os.fstat(descriptor).st_mode):
         return False
@@ -39,10 +39,10 @@ def pipe_has_data() -> bool:
 
 
 def stdin_body(*, chunked: bool) -> bytes | BufferedReader | Iterator[bytes]:
-    """Return what stdin holds. Blocks until its end, or until ``GATHERED`` bytes are here.
+    """Return the body from stdin. Blocks until its end, or until ``GATHERED`` bytes are read.
 
-    A file is sent from where it stands, with its length. ``chunked`` does not wait: each
-    piece is sent as it comes.
+    A file is sent from its current position, with its length. ``chunked`` does not wait: each
+    piece is sent as it arrives.
     """
     file = cast(BufferedReader, sys.stdin.buffer)
     if stat.S_ISREG(os.fstat(file.fileno()).st_mode) and not chunked:
@@ -58,13 +58,13 @@ def stdin_body(*, chunked: bool) -> bytes | BufferedReader | Iterator[bytes]:
 def _pieces(file: BufferedReader, begin: bytes = b"") -> Iterator[bytes]:
     if begin:
         yield begin
-    # Not os.read(): the file may hold more in its buffer than it has returned, and does on 3.14.
+    # Not os.read(): the file may have more in its buffer than it has returned, and does on 3.14.
     while data := file.read1(_PIECE):
         yield data
 
 
 def guessed_type(body: object) -> str | None:
-    """Return ``application/json`` for bytes that are JSON, and None for what else comes."""
+    """Return ``application/json`` for bytes that are JSON, and None for anything else."""
     if isinstance(body, bytes) and body.lstrip()[:1] in (b"{", b"["):
         try:
             json.loads(body)

@@ -1,4 +1,4 @@
-"""Where output goes: consoles for people, bytes for pipes, and text that is safe to show."""
+"""Output: consoles for people, bytes for pipes, and text that is safe to show."""
 
 from __future__ import annotations
 
@@ -10,38 +10,38 @@ from typing import BinaryIO
 
 from rich.console import Console
 
-#: What could move the cursor, retitle the window or answer for the user. Tab and newline stay.
+#: Characters that could control the terminal, except tab and newline.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def printable(text: str) -> str:
-    """Return ``text`` with control characters made visible: a server may not drive the terminal."""
+    """Return ``text`` with visible control characters: servers must not control the terminal."""
     return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text.replace("\r\n", "\n"))
 
 
 def out_is_terminal() -> bool:
-    """Whether somebody looks at stdout."""
+    """Return whether stdout is a terminal."""
     return sys.stdout.isatty()
 
 
 def out_bytes() -> BinaryIO:
-    """Return stdout for bytes. What rich has written is flushed first."""
+    """Return stdout for bytes. The output of rich is flushed first."""
     sys.stdout.flush()
     return sys.stdout.buffer
 
 
 def write(data: bytes) -> None:
-    """Write ``data`` to stdout as it is, now."""
+    """Write ``data`` to stdout unchanged and immediately."""
     out = out_bytes()
     out.write(data)
     out.flush()
 
 
 class _Console(Console):
-    """A console whose broken pipe is told as any other; rich would end the process itself."""
+    """A console that raises an error for a broken pipe; rich would end the process itself."""
 
     def on_broken_pipe(self) -> None:
-        """Raise the error anew: rich has caught it."""
+        """Raise the error again, which rich has caught."""
         raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
 
@@ -49,8 +49,8 @@ def console(*, stderr: bool = False, colours: bool | None = None, wrapped: bool 
     """Return a console on stdout or stderr that wraps nothing.
 
     Args:
-        colours: None is for a terminal only; True asks for them in a pipe as well.
-        wrapped: whether it wraps and cuts lines after all.
+        colours: None uses colours only in a terminal; True also in a pipe.
+        wrapped: whether to wrap and cut lines after all.
     """
     stream = sys.stderr if stderr else sys.stdout
     forced = bool(colours) and not stream.isatty()

@@ -35,7 +35,7 @@ def _header_options(texts: tuple[str, ...]) -> dict[str, Any]:
     }
 
 
-@click.command("download", short_help="Download a file; resumes where it was cut off.")
+@click.command("download", short_help="Download a file; resumes interrupted downloads.")
 @click.argument("url")
 @click.argument("items", nargs=-1, metavar="[ITEM]...")
 @click.option(
@@ -44,9 +44,9 @@ def _header_options(texts: tuple[str, ...]) -> dict[str, Any]:
     type=click.Path(),
     metavar="PATH",
     default=".",
-    help="The file, or a folder for the server's name of it. Without: the current folder.",
+    help="The file, or a folder, for a name from the server.  [default: the current folder]",
 )
-@click.option("--digest", metavar="sha256:HEX", help="What the file must have.")
+@click.option("--digest", metavar="sha256:HEX", help="The digest that the file must have.")
 @click.option(
     "--connections",
     type=click.IntRange(min=1),
@@ -62,17 +62,17 @@ def _header_options(texts: tuple[str, ...]) -> dict[str, Any]:
     default=5,
     show_default=True,
     metavar="N",
-    help="Attempts in a row once a connection was lost.",
+    help="Attempts in a row after a lost connection.",
 )
 @click.option("--quiet", "-q", is_flag=True, help="No bar, even in a terminal.")
 @access_options
 def download(url: str, items: tuple[str, ...], **given: Any) -> None:
     """Download URL into a file, and print the file's path.
 
-    A file that -o names is replaced. In a folder none is: where one of the server's name is
-    there already, the new one is NAME.1, NAME.2 and so on. What was cut off is kept as
-    NAME.part, and the next download resumes from it. The bar is drawn on stderr if that is
-    a terminal. ITEM is Header:value or key==value.
+    A file given with -o is replaced. In a folder, existing files are not replaced: if the
+    server's name is taken, the new file is NAME.1, NAME.2 and so on. An interrupted download
+    is kept as NAME.part, and the next download resumes it. The progress bar is drawn on
+    stderr if that is a terminal. ITEM is Header:value or key==value.
     """
     access = Access.taken_from(given)
     options = _header_options(items)
@@ -99,7 +99,7 @@ def download(url: str, items: tuple[str, ...], **given: Any) -> None:
         write(os.fsencode(path) + b"\n")  # whatever bytes it has, a script can use them
 
 
-@click.command("sse", short_help="Print server-sent events as they come.")
+@click.command("sse", short_help="Print server-sent events as they arrive.")
 @click.argument("words", nargs=-1, metavar="[METHOD] URL [ITEM]...")
 @click.option("-n", "--count", type=click.IntRange(min=1), metavar="N", help="Stop after N events.")
 @click.option("--json", "as_json", is_flag=True, help="Each event as a line of JSON.")
@@ -110,15 +110,15 @@ def download(url: str, items: tuple[str, ...], **given: Any) -> None:
     "--reconnects",
     type=click.IntRange(min=0),
     metavar="N",
-    help="How many attempts to connect again may fail in a row. Without: no limit; "
-    "with a body: none, as it would be sent again.",
+    help="How many attempts to reconnect may fail in a row.  [default: no limit; with a body: "
+    "none, because it would be sent again]",
 )
 @access_options
 def sse(words: tuple[str, ...], **given: Any) -> None:
-    """Print the events of URL; connects again when the connection is lost.
+    """Print the events of URL; reconnects when the connection is lost.
 
-    In a terminal with their types; in a pipe the data alone, a newline after each. Fields among
-    the items make it a POST, as APIs of language models want it.
+    A terminal shows the types of events; a pipe gets only the data, with a newline after each.
+    With fields among the items, the request is a POST, as APIs of language models expect.
     """
     access = Access.taken_from(given)
     method, url, items = taken_apart(words, METHODS)

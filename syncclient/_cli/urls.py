@@ -1,22 +1,22 @@
-"""URLs as people type them: without a scheme, or with nothing but a port."""
+"""URLs as people type them: without a scheme, or only with a port."""
 
 from __future__ import annotations
 
 import re
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-#: A scheme that wants its slashes, and no host of that name with a port: to be refused.
+#: A scheme without its slashes, not a host with a port: to be refused.
 _MISSPELT = re.compile(r"(?:https?|wss?)(?:\+unix)?:(?!\d+(?:[/?#]|$))", re.IGNORECASE)
-#: This machine: no certificate is to be expected there.
+#: This machine, which is not expected to have a certificate.
 _LOOPBACK = re.compile(
     r"(?:[^/?#@]*@)?(?:localhost|127(?:\.\d+){3}|\[::1\]|0\.0\.0\.0)(?:[:/?#]|$)", re.IGNORECASE
 )
 
 
 def full_url(text: str) -> str:
-    """Return the URL that is meant by ``text``.
+    """Return the full URL for ``text``.
 
-    Without a scheme it is ``http://`` for this machine (localhost, 127.x.x.x, [::1]), and
+    Without a scheme, ``http://`` is used for this machine (localhost, 127.x.x.x, [::1]), and
     ``https://`` for all others; ``:8080/path`` is a port of this machine.
     """
     if _SCHEME.match(text) or _MISSPELT.match(text):

@@ -23,7 +23,7 @@ from .urls import full_url
 F = TypeVar("F", bound=Callable[..., Any])
 
 METHODS = ("get", "post", "put", "patch", "delete", "head", "options")
-#: Of these, a body is expected, and taken from stdin if there is none among the items.
+#: Methods that expect a body, which is read from stdin if the items have none.
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 _ITEMS = (
@@ -42,7 +42,7 @@ def _print_option(context: click.Context, parameter: click.Parameter, what: str 
 
 
 _SHOWN: tuple[Callable[[Any], Any], ...] = (
-    click.option("-v", "--verbose", is_flag=True, help="Show what was sent too, and timings."),
+    click.option("-v", "--verbose", is_flag=True, help="Show the request too, and timings."),
     click.option("-h", "--headers", "headers_only", is_flag=True, help="Show the head only."),
     click.option("-b", "--body", "body_only", is_flag=True, help="Show the body only."),
     click.option("--meta", "meta_only", is_flag=True, help="Show the timings only."),
@@ -56,7 +56,7 @@ _SHOWN: tuple[Callable[[Any], Any], ...] = (
     ),
     click.option("-q", "--quiet", is_flag=True, help="Show nothing but errors."),
     click.option("-o", "--output", type=click.Path(), metavar="FILE", help="Save the body."),
-    click.option("-S", "--stream", is_flag=True, help="Show the body as it comes."),
+    click.option("-S", "--stream", is_flag=True, help="Show the body as it arrives."),
     click.option(
         "--pretty",
         type=click.Choice(["all", "colors", "format", "none"]),
@@ -77,13 +77,13 @@ _SENT: tuple[Callable[[Any], Any], ...] = (
     click.option("-f", "--form", "as_form", is_flag=True, help="Send fields as a form."),
     click.option("--multipart", "as_multipart", is_flag=True, help="As multipart/form-data."),
     click.option("--raw", metavar="TEXT", help="Send TEXT as the body."),
-    click.option("--ignore-stdin", is_flag=True, help="Take no body from stdin."),
-    click.option("--chunked", is_flag=True, help="Send stdin as it comes, in chunks."),
+    click.option("--ignore-stdin", is_flag=True, help="Do not read a body from stdin."),
+    click.option("--chunked", is_flag=True, help="Send stdin as it arrives, in chunks."),
 )
 
 
 def body_type(given: dict[str, Any]) -> BodyType:
-    """Return how fields are sent, by the options of a command."""
+    """Return how fields are sent, according to the options of a command."""
     chosen = [kind for kind in BodyType if given.get(f"as_{kind.value}")]
     if len(chosen) > 1:
         raise click.UsageError("--json, --form and --multipart exclude each other: choose one")
@@ -101,7 +101,7 @@ def request_options(
     ignore_stdin: bool = False,
     chunked: bool = False,
 ) -> tuple[dict[str, Any], Body]:
-    """Return what items say as options of ``Session.request``, and their body once more.
+    """Return items as options of ``Session.request``, and the body separately.
 
     Files of the body are open until ``stack`` closes.
     """
@@ -141,7 +141,7 @@ def _options(command: F) -> F:
 
 
 def verb(method: str) -> click.Command:
-    """Make the command for a method."""
+    """Create the command for a method."""
     article = "an" if method == "options" else "a"
 
     @click.command(
@@ -217,7 +217,7 @@ def _send(method: str | None, url: str, items: tuple[str, ...], given: dict[str,
         status, reason = response.status, response.reason
     if method is None and not body.options and not given["ignore_stdin"] and pipe_has_data():
         raise Ended(
-            0, "what came through stdin was not sent: write POST before the URL, or --ignore-stdin"
+            0, "the data on stdin was not sent: write POST before the URL, or --ignore-stdin"
         )
     if given["check_status"] and (code := code_of_status(status)):
         told = "" if out_is_terminal() else f"the server answered {status} {reason or ''}"
@@ -225,7 +225,7 @@ def _send(method: str | None, url: str, items: tuple[str, ...], given: dict[str,
 
 
 def _how(method: str, given: dict[str, Any]) -> Show:
-    """Return what is to be shown, and how."""
+    """Return which parts to show, and how."""
     choices = {
         "--headers": "h" if given["headers_only"] else None,
         "--body": "b" if given["body_only"] else None,

@@ -28,7 +28,7 @@ from .urls import full_url
 _PIECE = 2**16
 #: Seconds that the server has to answer a close.
 _CLOSING = 2.0
-#: How a WebSocket ends when all is well; 1005 is a close without a code.
+#: Close codes of a normal end; 1005 is a close without a code.
 _WELL = frozenset({int(WSCloseCode.OK), int(WSCloseCode.GOING_AWAY), 1005})
 _ABNORMAL = 1006
 
@@ -51,13 +51,15 @@ _ABNORMAL = 1006
 def ws(url: str, headers: tuple[str, ...], **given: Any) -> None:
     """Connect to a WebSocket: each line of stdin is sent, each message is printed.
 
-    Ctrl-D closes it properly. In a pipe messages come out as they are, a newline after
-    each text; when stdin is at its end, answers are waited for (--linger).
+    Ctrl-D closes it properly. In a pipe, messages are written unchanged, with a newline after
+    each text; after the end of stdin, the command waits for responses (--linger).
     """
     access = Access.taken_from(given)
     options: dict[str, Any] = {}
     if access.timeout is not None:
-        raise click.UsageError("--timeout is for requests: a WebSocket lasts; use --heartbeat")
+        raise click.UsageError(
+            "--timeout is for requests: a WebSocket is long-lived; use --heartbeat"
+        )
     items = parse_items(headers, BodyType.JSON)
     if items.has_body or items.params:
         raise click.UsageError("-H is a header: write -H 'Name: value'")
@@ -92,8 +94,8 @@ _ENDS = (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR)
 class _Lines(threading.Thread):
     """Sends the lines of stdin; at its end closes the socket, which wakes the receiver.
 
-    A daemon, since nothing can wake a thread out of a read of stdin. It reads the descriptor,
-    for the lock of sys.stdin would be held while it waits, and the interpreter wants it to exit.
+    A daemon, because a thread that reads stdin cannot be woken. It reads the descriptor, because
+    it would hold the lock of sys.stdin while it waits, which the interpreter needs to exit.
 
     Args:
         linger: seconds of silence to wait for at the end; None closes at once.
@@ -104,20 +106,20 @@ class _Lines(threading.Thread):
         self._socket = socket
         self._linger = linger
         self._heard = threading.Event()
-        #: Whether stdin has ended, and so the closing is ours.
+        #: Whether stdin has ended, so that this side closes.
         self.at_end = False
 
     def heard(self) -> None:
-        """Note that the server is not silent. Any thread."""
+        """Record that the server is not silent. Any thread."""
         self._heard.set()
 
     def finish(self) -> None:
-        """Wait, where stdin has ended, until the socket has been closed. Seconds at most."""
+        """If stdin has ended, wait until the socket has been closed, for seconds at most."""
         if self.at_end:
             self.join(_CLOSING + 1.0)
 
     def run(self) -> None:
-        # A socket that is closed has woken the receiver, who tells of it.
+        # A closed socket has woken the receiver, which reports it.
         with suppress(ClientError):
             self._send_all()
             if self._linger is not None:
