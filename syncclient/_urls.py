@@ -42,7 +42,7 @@ _SURROGATE = re.compile(r"[\ud800-\udfff]")
 #: Ignored before a URL; the last three within it, too (WHATWG URL Standard).
 _BLANK = "".join(map(chr, range(0x21)))
 _BREAKS = str.maketrans("", "", "\t\r\n")
-_PORT = re.compile(r"[0-9]{1,5}")
+_PORT = re.compile(r"0{0,20}[0-9]{1,5}")
 _HIGHEST_PORT = 65535
 #: The handshake of a WebSocket has the same origin as a request to its server.
 _ORIGIN_SCHEMES = {"ws": "http", "wss": "https"}

@@ -63,6 +63,7 @@ def test_an_encoded_url_stays_to_the_letter(url: str, target: str) -> None:
         ("#g", "http://h.test/a/b?q#g"),
         ("//o.test", "http://o.test/#f"),
         ("//o.test:81/x?y", "http://o.test:81/x?y#f"),
+        ("//o.test:00000081/x", "http://o.test:81/x#f"),
         ("c", "http://h.test/a/c#f"),
         ("./c/", "http://h.test/a/c/#f"),
         ("../c", "http://h.test/c#f"),

@@ -109,6 +109,8 @@ def refused_by_proxy(
     error: aiohttp.ClientHttpProxyError, progress: Progress
 ) -> aiohttp.ClientHttpProxyError:
     """Return ``error``, whose values are plain already, in words."""
+    if isinstance(error, Told) and error.what:
+        return error
     twin = ClientHttpProxyError(
         error.request_info,
         error.history,

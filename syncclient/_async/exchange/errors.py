@@ -57,12 +57,12 @@ def explained(error: Exception, progress: Progress) -> Exception:
         return _timeout(error, progress)
     where = str(progress)
     if isinstance(error, ClientResponseError):
-        plain = _without_engine(error, where)
+        plain = _without_engine(error, "" if progress.is_told_in(str(error)) else f": {where}")
         if isinstance(plain, ClientHttpProxyError):
             return refused_by_proxy(plain, progress)
         return plain
-    if where in str(error) or progress.request() in str(error):
-        # Raised before: a broken stream keeps its error.
+    if progress.is_told_in(str(error)):
+        # Raised before: a broken stream keeps its error, and so does a request behind a middleware.
         return error
     if isinstance(error, ServerDisconnectedError):
         when = " before it had answered" if progress.phase is Phase.HEAD else ""
@@ -141,12 +141,13 @@ def _details(cls: type[D], limit: float | None, progress: Progress) -> D:
 def _without_engine(error: ClientResponseError, where: str) -> ClientResponseError:
     """Put values in place of what of the engine ``error`` holds, and hide its secrets.
 
+    ``where`` is added to what the engine says of a response that it cannot read.
     The history becomes Heads, and the headers plain dicts: the proxies cannot be pickled.
     """
     if isinstance(error, TooManyRedirects) and not error.message:
-        error.message = f"stopped at redirect number {len(error.history)}: {where}"
+        error.message = f"stopped at redirect number {len(error.history)}{where}"
     elif isinstance(error.__cause__, HttpProcessingError):
-        error.message = f"{error.message}: {where}"
+        error.message = f"{error.message}{where}"
     error.request_info = redacted_info(error.request_info)
     history: Any = tuple(redacted_head(head_of(response)) for response in error.history)
     error.history = history

@@ -115,6 +115,11 @@ class Progress:
             detail = f" ({self.detail})"
         return f"{self.method} {redacted_url(self.url)}, while {self.phase.value}{detail}"
 
+    def is_told_in(self, text: str) -> bool:
+        """Return whether ``text`` names the request, in whatever phase."""
+        request = f"{self.method} {redacted_url(self.url)}"
+        return f"{request} while " in text or f"{request}, while " in text
+
     def time_left(self) -> ClientTimeout:
         """Return the timeout with what is left of its total, for a further attempt or hop."""
         timeout = self.timeout

@@ -22,6 +22,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from ..._hosts import cut_zone
+from ..._models import redacted_url
 from ..._urls import follow_location, same_origin, split_url
 from ..engine.client import set_history, traces_of
 from .lean_response import AnyResponse
@@ -137,7 +138,9 @@ def _target(base: URL, response: AnyResponse, literal: bool, schemes: frozenset[
         raise InvalidUrlRedirectClientError(shown, why)
     scheme = split_url(location).scheme
     if scheme is not None and scheme not in schemes:
-        raise NonHttpUrlRedirectClientError(shown)
+        raise NonHttpUrlRedirectClientError(
+            f"{redacted_url(shown)} - the scheme must be one of {', '.join(sorted(schemes))}"
+        )
     try:
         target = follow_location(base, location, literal=literal)
     except ValueError as exc:

@@ -481,3 +481,73 @@ def test_a_session_that_two_threads_share(app: AppServer) -> None:
             thread.join(WITHIN)
     assert len(seen) == 150
     assert all(name == thread for name, thread in seen)
+
+
+def hang_up(conn: RawConnection) -> None:
+    conn.read_request()
+
+
+def reset(conn: RawConnection) -> None:
+    conn.read_request()
+    conn.reset()
+
+
+def no_http(conn: RawConnection) -> None:
+    conn.read_request()
+    conn.send(b"SSH-2.0-OpenSSH\r\n\r\n")
+
+
+def two_lengths(conn: RawConnection) -> None:
+    conn.read_request()
+    conn.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n")
+
+
+def round_and_round(conn: RawConnection) -> None:
+    while True:
+        conn.read_request()
+        conn.respond(status="302 Found", headers=[("Location", "/")])
+
+
+def to_no_url(conn: RawConnection) -> None:
+    conn.read_request()
+    conn.respond(status="302 Found", headers=[("Location", "http://a..b/")])
+
+
+def refuse(conn: RawConnection) -> None:
+    conn.read_request()
+    conn.respond(status="407 Who?")
+
+
+@pytest.mark.parametrize(
+    "script", [hang_up, reset, no_http, two_lengths, round_and_round, to_no_url, refuse]
+)
+def test_errors_read_as_without_a_middleware(
+    raw_server: StartRawServer,
+    chain: Callable[[Noted], list[Any]],
+    script: Callable[[RawConnection], None],
+) -> None:
+    """They name the request once, and the step in which it failed."""
+    wire = raw_server(script)
+    proxy = wire.url if script is refuse else None
+    url = "https://host.test/" if proxy else wire.url
+    texts = []
+    for middlewares in ([], chain(Noted())):
+        with Session(middlewares=middlewares, timeout=WITHIN) as session:
+            with pytest.raises(syncclient.ClientError) as caught:
+                session.post(url, data=b"x", proxy=proxy)
+        texts.append(str(caught.value))
+    assert texts[0] == texts[1]
+    assert texts[0].count("POST ") == 1
+
+
+def test_a_refused_connection_reads_as_without_a_middleware(
+    chain: Callable[[Noted], list[Any]],
+) -> None:
+    """It is told in words, once."""
+    texts = []
+    for middlewares in ([], chain(Noted())):
+        with Session(middlewares=middlewares) as session:
+            with pytest.raises(syncclient.ClientConnectorError) as caught:
+                session.get("http://127.0.0.1:1/")
+        texts.append(str(caught.value))
+    assert texts[0] == texts[1]

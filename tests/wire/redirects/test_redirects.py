@@ -211,6 +211,17 @@ def test_a_redirect_to_nowhere_is_an_error(
     assert "secret" not in f"{caught.value} {caught.value!r} {caught.value.args}"
 
 
+@pytest.mark.parametrize("location", ["ftp://host/x", "file:///etc/passwd", "about:blank", "tel:1"])
+def test_a_redirect_to_another_scheme_says_so(raw_server: StartRawServer, location: str) -> None:
+    """As the URL of a request does."""
+    wire = raw_server(redirect_to(location))
+    with Session() as session:
+        with pytest.raises(
+            syncclient.NonHttpUrlRedirectClientError, match="must be one of http, https: GET"
+        ):
+            session.get(wire.url)
+
+
 def test_requote_redirect_url_false_follows_the_location_to_the_letter(
     raw_server: StartRawServer,
 ) -> None:
