@@ -1,8 +1,8 @@
-"""What ``trust_env=True`` takes from the process's environment: proxies, and ``.netrc``.
+"""Settings from the environment for ``trust_env=True``: proxies and ``.netrc``.
 
-Ours in place of aiohttp's own, which knows no ``all_proxy``, no network ranges or ports in
-``no_proxy``, no HTTPS or SOCKS proxies, hops to a worker thread for every request, and
-refuses a request whose Authorization header meets an entry of ``.netrc``.
+This replaces aiohttp's own code, which does not support ``all_proxy``, network ranges or ports in
+``no_proxy``, HTTPS or SOCKS proxies, uses a worker thread for every request, and refuses requests
+that have both an Authorization header and an entry in ``.netrc``.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("syncclient")
 
-#: By the scheme of the request: the variables asked, in this order, without their ``_proxy``.
+#: By the scheme of the request: the variables to read, in this order, without ``_proxy``.
 _ASKED = {
     "http": ("http", "all"),
     "https": ("https", "all"),
@@ -41,16 +41,16 @@ _ASKED = {
     "wss": ("wss", "https", "all"),
 }
 
-#: The first that exists counts; curl and requests know both.
+#: The first existing file counts; curl and requests know both names.
 _NETRC_NAMES = (".netrc", "_netrc")
 
 _SYSTEM_SETTINGS = sys.platform in ("win32", "darwin")
 
 
 class Surroundings(NamedTuple):
-    """What the environment says: read by the caller of a request, never on the event loop.
+    """Settings of the environment. Read by the caller of a request, never on the event loop.
 
-    For it asks the file system, and on Windows and macOS the system's settings.
+    Reading them accesses the file system, and on Windows and macOS the system's settings.
     """
 
     proxies: dict[str, str]
@@ -58,7 +58,7 @@ class Surroundings(NamedTuple):
 
 
 def read_surroundings() -> Surroundings:
-    """Return what the environment says now."""
+    """Return the present settings of the environment."""
     proxies = getproxies()
     for proxy in proxies.values():
         socks.prepare(proxy.partition(":")[0].lower())
@@ -66,12 +66,12 @@ def read_surroundings() -> Surroundings:
 
 
 class Hops:
-    """What the environment has for each hop of one request.
+    """The environment's settings for each hop of one request.
 
-    The credentials of a host go to that scheme and port of it to which the request went first:
-    a redirect to another port, or from https to http, takes none along (CVE-2022-27774). It may
-    lead from http to https, where both have their default ports. A redirect to another
-    host finds what ``.netrc`` has for that one, but not what it has by ``default``.
+    The credentials of a host are sent only to the scheme and port of the first request to it: a
+    redirect to another port, or from https to http, gets none (CVE-2022-27774). A redirect from
+    http to https, both on the default ports, gets them. A redirect to another host gets the
+    entry of that host, but not the ``default`` entry.
     """
 
     __slots__ = ("_first", "_origins", "_secure", "given")
@@ -80,11 +80,11 @@ class Hops:
         self.given = given
         self._first = ""
         self._origins: dict[str, Origin] = {}
-        #: Whether a hop went by TLS: then none goes without that and with credentials.
+        #: Whether a hop used TLS: then no later hop without TLS gets credentials.
         self._secure = False
 
     def authorization(self, url: URL) -> str | None:
-        """Return the Authorization header for a hop to ``url``, if it is to have one."""
+        """Return the Authorization header for a hop to ``url``, or None."""
         origin = origin_of(url)
         scheme, host, _ = origin
         secure = scheme == "https"
@@ -111,14 +111,13 @@ _UPGRADE = ("http", 80, "https", 443)
 
 
 class Environment:
-    """An aiohttp middleware: adds what the environment says, where nothing else does.
+    """An aiohttp middleware: applies the environment's settings if nothing else is set.
 
-    It is the innermost, so that what other middlewares say counts: a token, or another URL. It
-    runs for every hop of a redirect, since each may go to another host.
+    It is the innermost, so that other middlewares take precedence, for example with a token or
+    another URL. It runs for every hop of a redirect, because each may go to another host.
 
     Args:
-        proxies: Whether to take proxies from it; a Unix socket or a SOCKS connector is a way
-            of its own already.
+        proxies: Whether to use proxies; not with a Unix socket or a SOCKS connector.
     """
 
     __slots__ = ("_proxies",)
@@ -127,10 +126,10 @@ class Environment:
         self._proxies = proxies
 
     async def __call__(self, req: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
-        """Send ``req`` on, completed."""
+        """Complete ``req``, and send it."""
         current = progress.get()
         hops: Hops | None = None if current is None else current.hops
-        # Over a socket that the URL names the host is nobody's name.
+        # If the URL names a socket, the host has no meaning.
         if hops is None or socket_to(req.url) is not None:
             return await handler(req)
         authorization = hops.authorization(req.url)
@@ -152,14 +151,14 @@ class Environment:
 
 
 def proxy_for(url: URL, given: Surroundings | None = None) -> URL | None:
-    """Return the proxy the environment names for ``url``, credentials included, or None.
+    """Return the environment's proxy for ``url``, including credentials, or None.
 
-    The variables are those of curl, in small letters or in capitals, small ones first:
-    ``http_proxy``, ``https_proxy``, ``all_proxy`` and ``no_proxy``. Where none is set, Windows
-    and macOS are asked for their own settings.
+    The variables are those of curl, in lower or upper case, lower case first: ``http_proxy``,
+    ``https_proxy``, ``all_proxy`` and ``no_proxy``. If none is set, the system settings of
+    Windows and macOS are used.
 
     Raises:
-        aiohttp.InvalidURL: A variable holds no URL. The message names the variable only.
+        aiohttp.InvalidURL: A variable is not a URL. The message only names the variable.
     """
     if given is None:
         given = read_surroundings()
@@ -180,7 +179,7 @@ def proxy_for(url: URL, given: Surroundings | None = None) -> URL | None:
         return None
     proxy = _proxy_url(name, value)
     if proxy.raw_user is None and given.netrc is not None:
-        # Not the default: that is for servers, and a proxy would get it with every request.
+        # Not the default entry: that is for servers, and a proxy would get it with every request.
         entry = given.netrc.entry(proxy.raw_host or "", default=False)
         if entry is not None:
             proxy = proxy.with_user(entry.login).with_password(entry.password)
@@ -194,16 +193,16 @@ def _proxy_url(name: str, value: str) -> URL:
     except ValueError:
         proxy = URL()
     if not proxy.raw_host:
-        # Nothing of the value: it may well hold a password.
-        raise aiohttp.InvalidURL(f"{name}_proxy", "is set to what is not the URL of a proxy")
+        # Without the value, which may contain a password.
+        raise aiohttp.InvalidURL(f"{name}_proxy", "is not set to the URL of a proxy")
     return proxy
 
 
 def bypasses(no_proxy: str, host: str, port: int | None) -> bool:
-    """Tell whether ``no_proxy`` exempts a host.
+    """Return whether ``no_proxy`` exempts a host.
 
-    Its entries, between commas or spaces, are ``*`` for all; a name, for itself and all below
-    it, with or without a leading ``.`` or ``*.``, in whatever script; an address; a range of
+    Its entries, separated by commas or spaces, are ``*`` for all; a name, for itself and all names
+    below it, with or without a leading ``.`` or ``*.``, in any script; an address; a range of
     addresses such as ``10.0.0.0/8`` or ``fd00::/8``. A name or address may have a ``:port``.
     """
     rules = _rules(no_proxy)
@@ -276,9 +275,9 @@ def netrc_credentials(host: str) -> tuple[str, str] | None:
 
 
 def read_netrc() -> Netrc | None:
-    """Return what the file ``$NETRC``, ``~/.netrc`` or ``~/_netrc`` holds; None without one.
+    """Return the contents of ``$NETRC``, ``~/.netrc`` or ``~/_netrc``; None if there is no file.
 
-    One that cannot be read, or is malformed, is warned of in the log, once, and counts as empty.
+    If it cannot be read, or is malformed, this logs a warning once, and the file counts as empty.
     """
     named = os.environ.get("NETRC")
     paths = (named,) if named else tuple(f"~/{name}" for name in _NETRC_NAMES)
@@ -291,7 +290,7 @@ def read_netrc() -> Netrc | None:
             _warn_once(path, "cannot be read")
             return None
         if not stat.S_ISREG(status.st_mode):
-            # A pipe could be read once only, and would hold up the first request.
+            # A pipe could be read only once, and would delay the first request.
             if path != os.devnull:
                 _warn_once(path, "is no regular file")
             return None
@@ -301,7 +300,7 @@ def read_netrc() -> Netrc | None:
     return None
 
 
-# Inode, time and size are there so that a changed file is read again.
+# Inode, time and size are arguments so that a changed file is read again.
 @functools.lru_cache(maxsize=4)
 def _read(path: str, _inode: int, _mtime_ns: int, _size: int) -> Netrc | None:
     try:

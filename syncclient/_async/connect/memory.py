@@ -1,8 +1,8 @@
-"""A connection within the process: two transports of one event loop, and no socket.
+"""A connection within the process: two transports of one event loop, without a socket.
 
-Flow control is real: who writes faster than the other side reads is told to pause, so the
-memory that a connection holds is bounded. Bytes arrive in a later turn of the loop, as
-they would from a socket, and never inside ``write``.
+Flow control is real: a writer that is faster than the other side's reader has to pause, so the
+memory of a connection is bounded. Bytes arrive in a later turn of the loop, as from a socket,
+and never inside ``write``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 #: Bytes delivered at once, as much as asyncio reads from a socket.
 _BLOCK = 2**18
-#: Bytes on their way at which a writer has to pause, and at which it may go on.
+#: Numbers of undelivered bytes at which a writer has to pause, and at which it may continue.
 _HIGH, _LOW = 2**16, 2**14
 
 
@@ -40,8 +40,8 @@ def join(
 class MemoryTransport(asyncio.Transport):
     """One end of a connection within the process. Event loop only; never blocks.
 
-    Every end comes to ``connection_lost`` exactly once: by ``close`` or ``abort`` of either
-    side, or by ``fail``.
+    ``connection_lost`` is called exactly once for every end: after ``close`` or ``abort`` of
+    either side, or ``fail``.
     """
 
     #: The other end. Set by ``join``.
@@ -66,7 +66,7 @@ class MemoryTransport(asyncio.Transport):
         self._eof = False
         self._closing = False
         self._lost = False
-        #: What the other side gets as the reason, once all has been delivered.
+        #: The reason that the other side gets once everything has been delivered.
         self._reason: BaseException | None = None
 
     # -- asyncio.Transport -----------------------------------------------------------
@@ -88,29 +88,29 @@ class MemoryTransport(asyncio.Transport):
             self.write(data)
 
     def can_write_eof(self) -> bool:
-        """Tell that one direction may be closed before the other."""
+        """Return True: one direction may be closed before the other."""
         return True
 
     def write_eof(self) -> None:
-        """Close this direction once all has been delivered."""
+        """Close this direction once everything has been delivered."""
         self._eof = True
         self._schedule()
 
     def get_write_buffer_size(self) -> int:
-        """Return the bytes written and not yet delivered."""
+        """Return the number of bytes that are written but not yet delivered."""
         return self._size
 
     def get_write_buffer_limits(self) -> tuple[int, int]:
-        """Return the bytes at which a writer may go on, and at which it has to pause."""
+        """Return the low-water mark, at which a writer may continue, and the high-water mark."""
         return self._low, self._high
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """Set them; the defaults are those of asyncio."""
+        """Set the marks; the defaults are those of asyncio."""
         self._high = (_HIGH if low is None else 4 * low) if high is None else high
         self._low = self._high // 4 if low is None else low
 
     def pause_reading(self) -> None:
-        """Have nothing delivered to this end's protocol."""
+        """Stop delivering to this end's protocol."""
         self._reading = False
 
     def resume_reading(self) -> None:
@@ -119,7 +119,7 @@ class MemoryTransport(asyncio.Transport):
         self.peer._schedule()
 
     def is_reading(self) -> bool:
-        """Tell whether data is delivered to this end's protocol."""
+        """Return whether data is delivered to this end's protocol."""
         return self._reading and not self._closing
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
@@ -127,29 +127,29 @@ class MemoryTransport(asyncio.Transport):
         self._protocol = protocol
 
     def get_protocol(self) -> asyncio.BaseProtocol:
-        """Return what is delivered to."""
+        """Return the protocol that data is delivered to."""
         return self._protocol
 
     def is_closing(self) -> bool:
-        """Tell whether this end is closing, or closed."""
+        """Return whether this end is closing or closed."""
         return self._closing
 
     def close(self) -> None:
-        """Deliver what was written, then end the connection."""
+        """Deliver all written data, then end the connection."""
         self._closing = True
         self._schedule()
 
     def abort(self) -> None:
-        """End the connection at once."""
+        """End the connection immediately."""
         self._closing = True
         self._discard()
         self._schedule()
 
     def fail(self, reason: BaseException | None) -> None:
-        """Deliver what was written, then break the connection.
+        """Deliver all written data, then break the connection.
 
-        The other side's protocol is told ``reason``, as if its system had reported it;
-        None is a connection that ends without a word.
+        The other side's protocol gets ``reason``, as if the system had reported it; None means a
+        connection that ends without an error.
         """
         self._reason = reason
         self.close()
@@ -168,7 +168,7 @@ class MemoryTransport(asyncio.Transport):
             self._discard()
         elif self._outgoing:
             if not peer._reading:
-                return  # its resume_reading() comes back here
+                return  # its resume_reading() continues here
             self._hand_over(peer)
         if self._outgoing:
             self._schedule()
@@ -189,7 +189,7 @@ class MemoryTransport(asyncio.Transport):
         try:
             peer._protocol.data_received(b"".join(block))
         except Exception as exc:
-            # As asyncio has it for a socket: the connection does not survive that.
+            # As for asyncio's sockets: the connection does not survive this.
             context = {"message": "data_received() failed", "exception": exc, "transport": peer}
             self._loop.call_exception_handler(context)
             peer.fail(exc)
@@ -210,9 +210,9 @@ class MemoryTransport(asyncio.Transport):
             return
         self._lost = self._closing = True
         self._discard()
-        # In a turn of its own: whoever closed is still at work on this stack.
+        # In a separate turn, because the code that closed is still running on this stack.
         self._loop.call_soon(self._lose, reason)
 
     def _lose(self, reason: BaseException | None) -> None:
-        # Declared for an Exception; the engine's protocols pass on whatever they are given.
+        # Declared for an Exception; the engine's protocols pass on any value.
         self._protocol.connection_lost(reason)  # type: ignore[arg-type]

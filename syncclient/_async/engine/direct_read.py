@@ -1,14 +1,14 @@
-"""Read long bodies of known length from the transport, past the parser.
+"""Read long bodies of known length from the transport, bypassing the parser.
 
-aiohttp's parser copies a body out of what it is fed. Where a body is as long as its
-Content-Length says, and is not decompressed, that copy is all the parser does for it. So
-once the head is parsed, and what came with it has been read, the rest of such a body takes
-the short way. All else is left to the engine: the reader with its waits and limits, the
-pauses at its high-water mark, the errors when the connection breaks.
+aiohttp's parser copies a body out of the received data. If a body has a Content-Length and is not
+decompressed, that copy is all the parser does. So once the head is parsed, and the data that came
+with it has been read, the rest of such a body is read directly. Everything else is left to the
+engine: the reader with its waits and limits, the pauses at its high-water mark, the errors when
+the connection breaks.
 
-The transport also rests while nobody reads, for the kernel receives ahead anyway. Two
-threads that both want to run, one to take from the socket and one to use what was taken,
-would pass the interpreter's lock to and fro between two cores.
+The transport also pauses while there is no reader, because the kernel receives ahead anyway.
+Otherwise two busy threads, one that reads the socket and one that uses the data, would pass the
+interpreter's lock back and forth between two cores.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ if TYPE_CHECKING:
     from aiohttp.connector import Connection
     from multidict import CIMultiDictProxy
 
-#: Bytes that must be left for the short way to be worth its while.
+#: Bytes that must be left for a direct read to be worthwhile.
 _WORTH = 2**18
-#: Bytes to gather before the transport rests; the engine calls this the chunk size.
+#: Bytes to collect before the transport pauses; the engine calls this the chunk size.
 _GATHERED = 2**19
 
 
 class Streamed(Protocol):
-    """A response as far as it concerns us."""
+    """The parts of a response that are used here."""
 
     @property
     def headers(self) -> CIMultiDictProxy[str]:
-        """Those of its head."""
+        """The headers of the response."""
 
     @property
     def content(self) -> StreamReader:
@@ -48,14 +48,14 @@ class Streamed(Protocol):
 
     @property
     def connection(self) -> Connection | None:
-        """None once it has been given back."""
+        """The connection; None once it has been released."""
 
 
 def fits(response: Streamed) -> bool:
-    """Return whether a body can take the short way."""
+    """Return whether a body can be read directly."""
     headers = response.headers
     return (
-        not isinstance(response.content, DecodedReader)  # which has a reader of its own
+        not isinstance(response.content, DecodedReader)  # which has its own reader
         and hdrs.TRANSFER_ENCODING not in headers
         and hdrs.CONTENT_ENCODING not in headers
         and _left(response) >= _WORTH
@@ -63,9 +63,9 @@ def fits(response: Streamed) -> bool:
 
 
 def read_directly(response: Streamed) -> DirectRead | None:
-    """Read the rest of a body that fits from the transport; return None if not now.
+    """Read the rest of a suitable body from the transport; return None if that is not possible now.
 
-    Call this when all that has come of the body has been taken from its reader.
+    Call this once all received data of the body has been taken from its reader.
     """
     connection = response.connection
     handler = None if connection is None else connection.protocol
@@ -96,7 +96,7 @@ def _left(response: Streamed) -> int:
 
 
 class DirectRead(asyncio.Protocol):
-    """Stands in for the engine's protocol until the body has its ``left`` bytes."""
+    """Replaces the engine's protocol until the ``left`` bytes of the body have arrived."""
 
     def __init__(
         self,
@@ -114,7 +114,7 @@ class DirectRead(asyncio.Protocol):
         transport.set_protocol(self)
 
     def pause(self) -> None:
-        """Leave what comes to the kernel, and the server to wait, until ``resume``."""
+        """Leave data in the kernel, and make the server wait, until ``resume``."""
         if self._left > 0 and not self._transport.is_closing():
             self._transport.pause_reading()
             self._time(None)
@@ -128,8 +128,8 @@ class DirectRead(asyncio.Protocol):
     def lend(self) -> tuple[socket.socket, int] | None:
         """Return the socket, and how many bytes of the body are left on it, for a loan.
 
-        None if there is none worth it. To be called just before ``pause``, and when all that has
-        come of the body has been taken from its reader.
+        None if a loan is not worthwhile. Call this just before ``pause``, once all received data
+        of the body has been taken from its reader.
         """
         transport = self._transport
         if (
@@ -142,11 +142,11 @@ class DirectRead(asyncio.Protocol):
         return sock, self._left
 
     def take_back(self, left: int, *, followed: bool) -> int:
-        """Go on after a loan, and return how many bytes were received on it.
+        """Continue after a loan, and return how many bytes were received on it.
 
         Args:
-            left: bytes of the body that were not.
-            followed: whether something else comes after the body.
+            left: bytes of the body that were not received.
+            followed: whether other data follows the body.
         """
         received = self._left - left
         self._left = left
@@ -159,7 +159,7 @@ class DirectRead(asyncio.Protocol):
         return received
 
     def _time(self, seconds: float | None) -> None:
-        """Start the engine's timer for the next bytes anew, or stop it."""
+        """Restart the engine's timer for the next bytes, or stop it."""
         if self._read_timeout is not None:
             self._handler.read_timeout = seconds
             self._handler.start_timeout()
@@ -183,8 +183,8 @@ class DirectRead(asyncio.Protocol):
         handler = self._handler
         self._transport.set_protocol(handler)
         self._content.feed_data(data)
-        # A new parser, to know what comes before the next request for the error it is. To
-        # the old one this body never ends.
+        # A new parser, to detect data before the next request as an error. For the old parser,
+        # this body never ends.
         handler.set_response_params()
         self._content.feed_eof()
 

@@ -1,9 +1,9 @@
 """Recover a response that arrived before the connection was reset.
 
-A server that refuses a body may answer and close at once. Our next write then meets the
-reset, and the transport gives up without looking at the answer, which is in the socket
-all the while. urllib3 reads it because it reads after any write error; here the transport
-has closed the socket by then. So a second descriptor is kept for as long as a body is sent.
+A server that refuses a body may respond and close immediately. The next write then fails because
+of the reset, and the transport gives up without reading the response, which is still in the
+socket. urllib3 finds it because it reads after any write error; here the transport has already
+closed the socket. So a second descriptor is kept while a body is sent.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http_writer import StreamWriter
 
-#: Bytes of an answer to read at most: it is a refusal, not a download.
+#: Maximum number of bytes of a response to read: it is a refusal, not a download.
 _LIMIT = 2**20
 
 _CONNECTION_LOST = "connection_lost"
 
 
 class EarlyReply:
-    """Passes what has arrived to the protocol of a connection before it learns of the loss.
+    """Passes received data to the protocol of a connection before it learns of the loss.
 
-    Not over TLS, where it could not be decrypted any more; see ``ReadBeforeWrite``.
+    Not over TLS, where the data could no longer be decrypted; see ``ReadBeforeWrite``.
     """
 
     def __init__(self, protocol: BaseProtocol) -> None:
         self._protocol = protocol
         self._socket = _second_descriptor(protocol)
         if self._socket is not None:
-            # In the instance: the transport calls it by name.
+            # On the instance, because the transport calls it by name.
             vars(protocol)[_CONNECTION_LOST] = self._connection_lost
 
     def close(self) -> None:
@@ -64,24 +64,24 @@ def _second_descriptor(protocol: BaseProtocol) -> socket.socket | None:
     transport = protocol.transport
     if transport is None or transport.get_extra_info("sslcontext") is not None:
         return None
-    if not hasattr(protocol, "__dict__"):  # nowhere to listen
+    if not hasattr(protocol, "__dict__"):  # the method cannot be replaced
         return None
     theirs = transport.get_extra_info("socket")
     if theirs is None or sys.platform == "win32":
         return None
     try:
         return socket.fromfd(theirs.fileno(), theirs.family, theirs.type)
-    except OSError:  # closed just now, or there are no descriptors left
+    except OSError:  # just closed, or no descriptors are left
         return None
 
 
 class ReadBeforeWrite:
-    """Lets the loop read what has arrived before the next write: all that is possible over TLS.
+    """Lets the loop read received data before the next write, which is all that works over TLS.
 
-    Where answer and reset come between the look and the write, the answer is still lost.
+    If response and reset arrive between the check and the write, the response is still lost.
     """
 
-    #: Turns of the loop to wait: what has arrived may not be readable yet.
+    #: Turns of the loop to wait: received data may not be readable yet.
     _TURNS = 5
 
     def __init__(self, writer: AbstractStreamWriter) -> None:
@@ -96,7 +96,7 @@ class ReadBeforeWrite:
                 self._poll.register(descriptor, select.POLLIN)
 
     async def wait(self) -> None:
-        """Let the loop read, if there is something."""
+        """Wait until the loop has read any available data."""
         if self._poll is not None:
             for _ in range(self._TURNS):
                 if not self._poll.poll(0):

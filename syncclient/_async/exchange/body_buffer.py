@@ -1,4 +1,4 @@
-"""What of a body has come over from its response and is not read yet."""
+"""BodyBuffer: the received but unread part of a body."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from collections.abc import Callable
 from ..._models import Timings
 from .loan import Loan
 
-#: As many bytes as there are.
+#: All bytes.
 ALL = sys.maxsize
 
-#: Bytes that a line may have: aiohttp's own default, twice its read buffer.
+#: Maximum number of bytes in a line: aiohttp's default, twice its read buffer.
 LINE_LIMIT = 2 * 2**18
 
 #: Blocks of which no more come at once are kept as they are: joining would copy them.
@@ -22,15 +22,15 @@ _FEW = 8
 
 
 class BodyBuffer:
-    """The bytes of a body that are here, cut as a reader wants them. Nothing in it waits.
+    """The received bytes of a body, cut as a reader needs them. Nothing here waits.
 
-    ``Exchange.fill`` puts blocks in, on the event loop; the reader takes them out, be it in
-    another thread. No lock guards this: the reader waits while a fill runs for it, and
-    where an interrupt has ended that wait, appending to a deque is still atomic. So a fill
-    that was given up has either put its bytes in here, for the next read, or taken none.
+    ``Exchange.fill`` puts blocks in, on the event loop; the reader takes them out, possibly in
+    another thread. There is no lock: the reader waits while a fill runs for it, and if an
+    interrupt ends that wait, appending to a deque is still atomic. So an abandoned fill has
+    either put its bytes in here, for the next read, or taken none.
 
     Args:
-        body: all there is, where the whole body is here already.
+        body: the whole body, if it has already arrived.
     """
 
     # The unread bytes are the rest of _here, and then _blocks. A BytesIO, since it cuts
@@ -66,17 +66,17 @@ class BodyBuffer:
         self._end = 0
         #: Where HTTP chunks end that are not read yet, counted from the start of the body.
         self.ends: deque[int] = deque()
-        #: How many bytes have come in, in all.
+        #: The total number of bytes put in.
         self.total: int = 0
-        #: How many the server has sent for them; None if the body was not compressed.
+        #: The number of bytes that the server sent for them; None if the body was not compressed.
         self.compressed: int | None = None
-        #: Whether the body ends with what is here.
+        #: Whether the body ends with the data in this buffer.
         self.eof: bool = body is not None
-        #: What broke the body off, after what is here.
+        #: The error that broke the body off, after the data in this buffer.
         self.error: Exception | None = None
-        #: Where the time of the request went, all of it, where that was asked for.
+        #: The complete timings of the request, if they were requested.
         self.timings: Timings | None = None
-        #: How many bytes a line may have, unless its reader says otherwise.
+        #: Maximum number of bytes in a line, unless the reader sets another.
         self.line_limit: int = LINE_LIMIT
         #: Whether this stands in for the buffer of a response that was released: see ``successor``.
         self.released: bool = False
@@ -135,7 +135,7 @@ class BodyBuffer:
         return self._end - self._size + self._here.tell()
 
     def __len__(self) -> int:
-        """Return how many bytes are here."""
+        """Return the number of bytes in this buffer."""
         return self.total - self.position()
 
     def __bool__(self) -> bool:
@@ -163,7 +163,7 @@ class BodyBuffer:
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def block(self) -> bytes:
-        """Take the next block, or what is left of it."""
+        """Take the next block, or the rest of it."""
         return self._here.read() or (self._here.read() if self._load() else b"")
 
     def into(self, buffer: memoryview) -> int:
@@ -171,11 +171,11 @@ class BodyBuffer:
         return self._here.readinto(buffer) or (self._here.readinto(buffer) if self._load() else 0)
 
     def line(self, n: int = -1) -> bytes:
-        """Take what one block has of the next line, or ``n`` bytes of that if it has more."""
+        """Take the next line as far as one block has it, but at most ``n`` bytes."""
         return self._here.readline(n) or (self._here.readline(n) if self._load() else b"")
 
     def until(self, separator: bytes, limit: int | None = None) -> bytes:
-        """Take what comes up to ``separator``, included; b"" if one block does not have it all.
+        """Take the bytes up to and including ``separator``; b"" if one block does not have them.
 
         Nor is anything taken that has more than ``limit`` bytes; None is ``line_limit``.
         """

@@ -1,7 +1,7 @@
-"""The errors of connecting: what failed, on which host, for which request, and what to do.
+"""Connection errors that say what failed, on which host, for which request, and what to do.
 
-aiohttp's texts name the settings of TLS and the numbers of the system. These classes stand below
-aiohttp's, under the same names and with the same attributes, and differ in ``str()`` only.
+aiohttp's messages contain TLS settings and error numbers. These classes are subclasses of
+aiohttp's, with the same names and attributes, and differ only in ``str()``.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .progress import Progress
 
 
 class Told:
-    """What these errors have in common: their text."""
+    """The message that these errors have in common."""
 
     #: What failed, and on which host.
     what: str = ""
@@ -33,7 +33,7 @@ class Told:
     hint: str = ""
 
     def __str__(self) -> str:
-        if not self.what:  # made by other code than ``told``
+        if not self.what:  # not created by ``told``
             return super().__str__()
         text = f"{self.what} ({self.request})"
         return f"{text}. {self.hint}" if self.hint else text
@@ -68,10 +68,14 @@ class UnixClientConnectorError(Told, client_exceptions.UnixClientConnectorError)
 
     def __init__(self, path: str, connection_key: ConnectionKey, os_error: OSError) -> None:
         super().__init__(path, connection_key, os_error)
-        self.args = (path, connection_key, os_error)  # what pickle and copy call the class with
+        self.args = (
+            path,
+            connection_key,
+            os_error,
+        )  # the arguments with which pickle and copy call the class
 
 
-#: Ours under aiohttp's, the most specific ones first.
+#: These classes by those of aiohttp, most specific ones first.
 _CLASSES: tuple[tuple[type[aiohttp.ClientConnectorError], type[Any]], ...] = (
     (aiohttp.ClientConnectorCertificateError, ClientConnectorCertificateError),
     (aiohttp.ClientConnectorSSLError, ClientConnectorSSLError),
@@ -82,7 +86,7 @@ _CLASSES: tuple[tuple[type[aiohttp.ClientConnectorError], type[Any]], ...] = (
 
 
 def told(error: aiohttp.ClientConnectorError, progress: Progress) -> aiohttp.ClientConnectorError:
-    """Return ``error`` in words; without the secrets, contexts and frames that it may hold."""
+    """Return ``error`` with a readable message, without secrets, contexts and frames."""
     if isinstance(error, Told) and error.what:
         return error
     key = _plain_key(next(each for each in error.args if isinstance(each, ConnectionKey)))
@@ -108,7 +112,7 @@ def told(error: aiohttp.ClientConnectorError, progress: Progress) -> aiohttp.Cli
 def refused_by_proxy(
     error: aiohttp.ClientHttpProxyError, progress: Progress
 ) -> aiohttp.ClientHttpProxyError:
-    """Return ``error``, whose values are plain already, in words."""
+    """Return ``error``, which already has plain values, with a readable message."""
     if isinstance(error, Told) and error.what:
         return error
     twin = ClientHttpProxyError(
@@ -122,7 +126,7 @@ def refused_by_proxy(
     answer = f"{error.status} {error.message}".rstrip()
     twin.what = f"The proxy {address(proxy.raw_host or '', proxy.port)} refused a tunnel: {answer}"
     if error.status == _PROXY_AUTHENTICATION_REQUIRED:
-        twin.hint = "Give the credentials in the URL of the proxy, or as proxy_auth=."
+        twin.hint = "Pass the credentials in the URL of the proxy, or as proxy_auth=."
     twin.request = progress.request()
     return twin
 
@@ -131,9 +135,9 @@ _PROXY_AUTHENTICATION_REQUIRED = 407
 
 
 class PinMismatchError(ServerFingerprintMismatch):
-    """aiohttp's error with a message in words, which lasts through pickle and copy.
+    """aiohttp's error with a readable message, which pickle and copy preserve.
 
-    By default these call the class with ``args``, of which an error with a message has one.
+    By default they call the class with ``args``, of which an error with a message has only one.
     """
 
     def __init__(self, expected: bytes, got: bytes, host: str, port: int, text: str) -> None:
@@ -141,20 +145,20 @@ class PinMismatchError(ServerFingerprintMismatch):
         self.args = (text,)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Make it of its fields."""
+        """Recreate it from its fields."""
         fields = (self.expected, self.got, self.host, self.port, *self.args)
         return type(self), fields, self.__dict__
 
 
 def pin_mismatch(error: ServerFingerprintMismatch, progress: Progress) -> PinMismatchError:
-    """Return ``error`` in words."""
+    """Return ``error`` with a readable message."""
     return PinMismatchError(
         error.expected,
         error.got,
         error.host,
         error.port,
         f"The certificate of {address(error.host, error.port)} has the SHA-256 "
-        f"{error.got.hex()}, and not {error.expected.hex()} ({progress.request()}). "
+        f"{error.got.hex()}, not {error.expected.hex()} ({progress.request()}). "
         "Check whether the server has renewed it.",
     )
 
@@ -168,7 +172,7 @@ def address(host: str, port: int | None) -> str:
 def _plain_key(key: ConnectionKey) -> ConnectionKey:
     """Return ``key`` without credentials, and without a context or a fingerprint.
 
-    The one cannot be pickled; both would be shown as an object at some address.
+    A context cannot be pickled, and both would be shown as an object at an address.
     """
     proxy = key.proxy and URL(redacted_url(key.proxy), encoded=True)
     setting = key.ssl if isinstance(key.ssl, bool) else True
@@ -176,18 +180,18 @@ def _plain_key(key: ConnectionKey) -> ConnectionKey:
 
 
 def _copied(error: Any) -> Any:
-    """Return a copy of an OSError without its traceback. The original may be others' too: DNS."""
+    """Return a copy of an OSError without its traceback. Others may share the original (DNS)."""
     number, text = getattr(error, "errno", None), getattr(error, "strerror", None)
     text = text or str(error) or type(error).__name__
     try:
         twin = type(error)(number, text)
-    except TypeError:  # a class with a constructor of its own
+    except TypeError:  # a class with its own constructor
         twin = OSError(number, text)
     twin.__dict__.update(getattr(error, "__dict__", {}))
     return twin
 
 
-# -- what to say ---------------------------------------------------------------------
+# -- messages ------------------------------------------------------------------------
 
 _UNREACHABLE = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN, errno.ENONET} | {
     number for name in ("EHOSTDOWN",) if (number := getattr(errno, name, None)) is not None
@@ -201,10 +205,10 @@ _NUMBERS = {
     ConnectionAbortedError: errno.ECONNABORTED,
     BrokenPipeError: errno.EPIPE,
 }
-#: What a resolver says of a name without an address; the second one is not everywhere.
+#: Error numbers of resolvers for names without an address; not every system has the second.
 _NO_NAME = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
 
-#: Texts that say no more than the number of the error does.
+#: Messages that add nothing to the error number.
 _STOCK = re.compile(
     r"Connect call failed \([^)]*\)|Multiple exceptions: .*|Name or service not known"
     r"|No address associated with hostname|nodename nor servname provided, or not known"
@@ -214,7 +218,7 @@ _STOCK = re.compile(
 
 
 def _reason(error: BaseException) -> str:
-    """Return what ``error`` says beyond its number; empty if that is nothing."""
+    """Return the message of ``error`` if it adds to its number, otherwise an empty string."""
     number, text = getattr(error, "errno", None), getattr(error, "strerror", None) or str(error)
     if not text or text == type(error).__name__ or _STOCK.fullmatch(text):
         return ""
@@ -228,7 +232,7 @@ def _failure(
     key: ConnectionKey,
     progress: Progress,
 ) -> tuple[str, str]:
-    """Return what failed, and what to do."""
+    """Return what failed, and a hint."""
     to_proxy = isinstance(error, aiohttp.ClientProxyConnectionError) or (
         progress.proxy == (key.host, key.port)
     )
@@ -250,7 +254,7 @@ def _failure(
     if number == errno.ECONNREFUSED:
         hint = "Check that the server is running and listens on this port."
         if to_proxy:
-            hint = "Check that the proxy is running, and its port."
+            hint = "Check that the proxy is running, and check its port."
         return f"Connection refused by {peer}{suffix}", hint
     if number in _UNREACHABLE:
         hint = "Check the network of this machine, and its VPN or routes."
@@ -274,7 +278,7 @@ def _failure(
 
 
 def _number_of(error: BaseException) -> int | None:
-    """Return the number that the class of ``error`` stands for: uvloop leaves it out at times."""
+    """Return the number for the class of ``error``, because uvloop sometimes leaves it out."""
     for kind, number in _NUMBERS.items():
         if isinstance(error, kind):
             return number
@@ -294,7 +298,7 @@ def _name_failure(host: str, reason: BaseException) -> tuple[str, str]:
 
 
 def _socket_failure(path: str, error: OSError) -> tuple[str, str]:
-    """Return what failed on a Unix socket, and what to do."""
+    """Return what failed on a Unix socket, and a hint."""
     more = _reason(error)
     suffix = f": {more}" if more else ""
     if error.errno == errno.ECONNREFUSED:
@@ -308,12 +312,12 @@ def _socket_failure(path: str, error: OSError) -> tuple[str, str]:
     return f"Cannot connect to the socket {path}: {more or reason}", ""
 
 
-#: By the number of X509_V_ERR_...
+#: Hints by the number of X509_V_ERR_...
 _CERTIFICATES = {
     9: "The certificate is not valid yet: check the clocks of the server and of this machine.",
     10: "The certificate has expired: renew it on the server, or check this machine's clock.",
-    18: "The certificate is self-signed: give ssl= a context that trusts it, or its Fingerprint.",
-    19: "Its authority is not trusted here: give ssl= a context with it, or set SSL_CERT_FILE.",
+    18: "The certificate is self-signed: pass ssl= a context that trusts it, or its Fingerprint.",
+    19: "Its authority is not trusted here: pass ssl= a context with it, or set SSL_CERT_FILE.",
     20: "Its authority is unknown here, or the server omits an intermediate certificate: "
     "give ssl= a context with the authority, or set SSL_CERT_FILE.",
     21: "Its authority is unknown here, or the server omits an intermediate certificate: "
@@ -331,22 +335,22 @@ def _certificate_failure(peer: str, error: BaseException) -> tuple[str, str]:
     return what, _CERTIFICATES.get(getattr(error, "verify_code", 0), "")
 
 
-#: By the reason of an ssl.SSLError.
+#: Hints by the reason of an ssl.SSLError.
 _HANDSHAKES = {
     "WRONG_VERSION_NUMBER": "The server does not speak TLS on this port, perhaps plain HTTP: "
     "check the scheme and the port of the URL.",
     "HTTP_REQUEST": "The server speaks plain HTTP on this port: write http:// instead of https://.",
     "UNSUPPORTED_PROTOCOL": "The server and this client have no version of TLS in common.",
     "TLSV1_ALERT_PROTOCOL_VERSION": "The server and this client have no version of TLS in common.",
-    "SSLV3_ALERT_HANDSHAKE_FAILURE": "The server found no version, cipher or certificate "
-    "to agree on.",
+    "SSLV3_ALERT_HANDSHAKE_FAILURE": "The server and this client have no TLS version, cipher "
+    "or certificate in common.",
     "TLSV13_ALERT_CERTIFICATE_REQUIRED": "The server asks for a client certificate: "
-    "give ssl= a context with one.",
+    "pass ssl= a context with one.",
     "TLSV1_UNRECOGNIZED_NAME": "The server does not know this host name: check the URL "
     "and server_hostname=.",
     "TLSV1_ALERT_UNRECOGNIZED_NAME": "The server does not know this host name: check the URL "
     "and server_hostname=.",
-    "UNEXPECTED_EOF_WHILE_READING": "The server closed the connection in the midst of it.",
+    "UNEXPECTED_EOF_WHILE_READING": "The server closed the connection during the handshake.",
 }
 _HANDSHAKES["PACKET_LENGTH_TOO_LONG"] = _HANDSHAKES["WRONG_VERSION_NUMBER"]
 _HANDSHAKES["RECORD_LAYER_FAILURE"] = _HANDSHAKES["WRONG_VERSION_NUMBER"]

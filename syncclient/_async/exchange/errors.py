@@ -1,7 +1,7 @@
-"""aiohttp's errors -> what users see: the same classes, saying which request and which phase.
+"""Translate aiohttp's errors: the same classes, with the request and the phase in the message.
 
-One function, called at the edges of the core: ``AsyncSession.request`` and the methods
-of ``Exchange``.
+The edges of the core call this one function: ``AsyncSession.request`` and the methods of
+``Exchange``.
 """
 
 from __future__ import annotations
@@ -47,12 +47,12 @@ D = TypeVar("D", bound=TimeoutDetails)
 
 
 def explained(error: Exception, progress: Progress) -> Exception:
-    """Return the error to raise for ``error``: itself with a fuller message, or a timeout of ours.
+    """Return the error to raise: ``error`` with a fuller message, or one of the timeout errors.
 
     Raise it from its ``cause``.
     """
     if isinstance(error, DeadlineError):
-        return error  # out of the handler of a blocking middleware, and told in full
+        return error  # from the handler of a blocking middleware, already complete
     if isinstance(error, asyncio.TimeoutError) and not isinstance(error, ClientOSError):
         return _timeout(error, progress)
     where = str(progress)
@@ -73,14 +73,14 @@ def explained(error: Exception, progress: Progress) -> Exception:
     elif isinstance(error, ClientConnectorError):
         return told(error, progress)
     elif isinstance(error, ClientOSError):
-        # The text of an OSError is made of its fields, unless it has none.
+        # The message of an OSError is made of its fields, unless it has none.
         if error.strerror is None:
             error.args = (f"{error} ({progress.request()})",)
         else:
             error.strerror = f"{error.strerror} ({progress.request()})"
             error.args = (error.errno, error.strerror)
-    elif isinstance(error, InvalidURL):  # where a redirect led
-        # What it was raised from quotes a part of the URL, which may be of a password.
+    elif isinstance(error, InvalidURL):  # the target of a redirect
+        # Its cause quotes a part of the URL, which may be part of a password.
         error.__cause__ = error.__context__ = None
         set_url(error, redacted_url(error.url), f"{error.description or 'invalid URL'}: {where}")
     elif isinstance(error, NonHttpUrlClientError):
@@ -91,13 +91,13 @@ def explained(error: Exception, progress: Progress) -> Exception:
 
 
 def cause(error: Exception, engines: Exception) -> BaseException | None:
-    """Return what to raise ``error`` from, which ``explained`` made of the ``engines`` error."""
+    """Return the cause of ``error``, which ``explained`` created from the ``engines`` error."""
     if error is engines or isinstance(error, (ClientConnectorError, ClientHttpProxyError)):
-        return engines.__cause__  # in the engine's place, and not because of it
+        return engines.__cause__  # ``error`` replaces the engine's error
     return engines
 
 
-#: Errors whose text is their one argument.
+#: Errors whose message is their only argument.
 _PLAIN = (ClientPayloadError, ClientConnectionError)
 
 
@@ -123,7 +123,7 @@ def _timeout(error: Exception, progress: Progress) -> TimeoutDetails:
 
 
 def write_timeout(progress: Progress) -> WriteTimeoutError:
-    """Return the error of a request whose server takes no more of the body."""
+    """Return the error of a request whose server accepts no more of the body."""
     return _details(WriteTimeoutError, write_limit(progress.timeout), progress)
 
 
@@ -139,7 +139,7 @@ def _details(cls: type[D], limit: float | None, progress: Progress) -> D:
 
 
 def _without_engine(error: ClientResponseError, where: str) -> ClientResponseError:
-    """Put values in place of what of the engine ``error`` holds, and hide its secrets.
+    """Replace the engine's objects in ``error`` by values, and hide its secrets.
 
     ``where`` is added to what the engine says of a response that it cannot read.
     The history becomes Heads, and the headers plain dicts: the proxies cannot be pickled.

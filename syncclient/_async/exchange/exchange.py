@@ -1,4 +1,4 @@
-"""One response that is still open on the event loop: take its body, release it, abort it."""
+"""An open response on the event loop: take its body, release it, or abort it."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ if TYPE_CHECKING:
 
     from .lean_response import AnyResponse
 
-#: What ends a connection, and not whatever came over it and may go on over the next.
+#: Errors that end a connection, but not a download or stream, which may continue over the next one.
 LOST = (ClientConnectionError, ClientPayloadError)
 
-#: What aiohttp's readchunk() returns at the end.
+#: The result of aiohttp's readchunk() at the end.
 _END = (b"", False)
 
-#: Rounds of the loop that a fill gives a sender who is quicker than its reader.
+#: Rounds of the loop that a fill leaves to a sender that is faster than its reader.
 _ROUNDS = 2
 
-#: Rounds that a fill that was cancelled just now may take to end.
+#: Rounds that a fill may take to end after it has been cancelled.
 _UNWINDING = 4
 
 _HEAP = 4 * 2**20
 
-#: Seconds to wait for a small body: some times as long as a server that writes the head by itself
-#: takes for the body, and too short for a reader of the head to notice.
+#: Seconds to wait for a small body: several times as long as a server needs that writes the head
+#: separately, and too short for a reader of the head to notice.
 _MOMENT = 0.01
 
 
@@ -53,15 +53,15 @@ class Exchange:
     """An open response: its body is, at least in part, still on the wire. Event loop only.
 
     Args:
-        response: fresh from its request, whichever way that went.
-        progress: tells errors which request they are about.
+        response: a new response, of either way through the engine.
+        progress: identifies the request in errors.
         forget: called once, when nothing is open any more.
-        max_body: how many bytes the body may have, decompressed; None sets no limit.
+        max_body: maximum size of the decompressed body in bytes; None sets no limit.
 
-    The engine holds ahead of the reader at most twice its ``read_bufsize``, and what one read
-    of the socket adds to that; then the server has to wait. A compressed body is held as it
-    was sent, and at most a ``read_bufsize`` of it is decoded ahead.
-    Taking never raises these limits, so a whole body, too, is inflated piece by piece.
+    The engine buffers at most twice its ``read_bufsize`` ahead of the reader, plus one read of the
+    socket; then the server has to wait. A compressed body is buffered as it was sent, and at most
+    one ``read_bufsize`` of it is decoded ahead. Taking the body never raises these limits, so even
+    a whole body is inflated piece by piece.
     """
 
     __slots__ = (
@@ -93,41 +93,41 @@ class Exchange:
         self._progress = progress
         self._forget = forget
         self._max_body = max_body
-        #: Why no more is taken, once the body has had ``max_body`` bytes and went on.
+        #: The error to raise once the body has exceeded ``max_body`` bytes.
         self._over: ClientPayloadError | None = None
         #: Bytes taken from the engine's reader so far.
         self._taken = 0
         #: Where the last HTTP chunk ended.
         self._chunk_end = 0
-        #: Whether a fill is under way.
+        #: Whether a fill is running.
         self._busy = False
-        #: When the total timeout is over. The engine looks at its own only in a wait.
+        #: When the total timeout is over. The engine checks its own only while it waits.
         self._due = progress.due()
         #: Before the short way raises it.
         self._line_limit = response.content.get_read_buffer_limits()[1]
-        #: The short way of a long body.
+        #: The direct read of a long body.
         self._direct = direct_body(response)
-        #: Whether a long body that is not lent is received, up to the limits, also while its
-        #: reader is away: for readers that release the interpreter's lock meanwhile, such as one
+        #: Whether to receive a long body that is not lent, up to the limits, even while its reader
+        #: is away: for readers that release the interpreter's lock while they work, such as one
         #: that writes a file.
         self.reads_on: bool = False
         progress.phase = Phase.BODY
-        #: Whether all of it has been handed over, or given up.
+        #: Whether the whole body has been handed over or given up.
         self.done = False
         #: Done when the connection is.
         self._closed: asyncio.Future[None] | None = None
         self._watch()
 
     async def fill(self, buffer: BodyBuffer, least: int = 1, *, to_chunk_end: bool = False) -> None:
-        """Put all that is here into ``buffer``, once there are ``least`` bytes or the end.
+        """Move all available data into ``buffer``, once there are ``least`` bytes or the end.
 
-        With 0 this does not wait; with ``to_chunk_end`` the end of an HTTP chunk ends the
-        wait too. Cancelled, it has taken nothing that is not in the buffer.
+        With 0 this does not wait; with ``to_chunk_end`` the end of an HTTP chunk ends the wait
+        too. If it is cancelled, all data that it has taken is in the buffer.
 
         Raises:
-            ClientError: the body broke off, and this fill had no byte to give before that; or
-                the total timeout is over, and the body not here.
-            SecondReaderError: another fill is under way.
+            ClientError: the body broke off, and there was no data before that; or the total
+                timeout is over before the body has arrived.
+            SecondReaderError: another fill is running.
         """
         for _ in range(_UNWINDING):
             if not self._busy:
@@ -165,9 +165,9 @@ class Exchange:
     async def read_into(self, buffer: BodyBuffer) -> None:
         """Put the rest of the body into ``buffer`` and tell the tracers.
 
-        Or put a part of it there, with a loan, on which the reader receives what is left.
+        Or put a part of it there, with a loan, on which the reader receives the rest.
 
-        As aiohttp's ``ClientResponse.read`` has it, cancelling this closes the connection.
+        As in aiohttp's ``ClientResponse.read``, cancelling this closes the connection.
         """
         traced = is_traced(self.response)
         try:
@@ -199,8 +199,8 @@ class Exchange:
             raise self._over
         if isinstance(content, DecodedReader):
             content.advance()
-        # What is held at this moment, not what comes in while it is taken: with each
-        # step the engine may inflate a further piece, and a bomb has no end of them.
+        # Only the data buffered at this moment, not data that arrives while it is taken: at each
+        # step the engine may inflate another piece, and a decompression bomb never ends.
         held = content.total_bytes
         while True:
             if self._late():
@@ -208,7 +208,7 @@ class Exchange:
             while self._taken < held:
                 piece = await content.readchunk()  # does not wait
                 if piece == _END:
-                    self._taken = held  # the rest was read by somebody else: a middleware
+                    self._taken = held  # a middleware has read the rest
                 else:
                     self._put(buffer, *piece)
             if content.at_eof():
@@ -225,7 +225,7 @@ class Exchange:
                 buffer.compressed = content.total_compressed_bytes
                 return
             if content.total_bytes > held:
-                await asyncio.sleep(0)  # inflated meanwhile; now the others have their turn
+                await asyncio.sleep(0)  # has inflated; now others get their turn
             else:
                 if self._direct is not None:
                     self._direct.begin(self._taken)
@@ -237,7 +237,7 @@ class Exchange:
             held = content.total_bytes
 
     def _late(self) -> bool:
-        """Return whether the total timeout is over, and the body not received and decoded."""
+        """Return whether the total timeout ended before the body was received and decoded."""
         due = self._due
         return due is not None and time.monotonic() >= due and not self.response.content.is_eof()
 
@@ -246,9 +246,9 @@ class Exchange:
         return not self.done and self._max_body is None and self._progress.timings() is None
 
     def end_loan(self) -> None:
-        """Give the connection back: the reader has received the whole body on its loan.
+        """Release the connection: the reader has received the whole body on its loan.
 
-        It does not wait for this, and uses the buffer meanwhile.
+        The reader does not wait for this, and keeps using the buffer.
         """
         if self._direct is not None and not self.done:
             received = self._direct.complete()
@@ -259,7 +259,7 @@ class Exchange:
     def _put(self, buffer: BodyBuffer, data: bytes, at_chunk_end: bool = False) -> None:
         self._taken += len(data)
         if self._max_body is not None and self._taken > self._max_body:
-            # The reader gets as many as are allowed, and then the error.
+            # The reader gets the allowed bytes, and then the error.
             data = data[: max(0, len(data) - (self._taken - self._max_body))]
             self._over = ClientPayloadError(
                 f"the body has more than max_body={self._max_body} bytes"
@@ -268,13 +268,13 @@ class Exchange:
             buffer.put(data)
         if self._over is not None:
             raise self._over
-        # The engine tells the end of the last HTTP chunk twice if the reader knows it already.
+        # The engine reports the end of the last HTTP chunk twice if the reader already knows it.
         if at_chunk_end and self._chunk_end != self._taken:
             self._chunk_end = self._taken
             buffer.ends.append(buffer.total)
 
     def _rescue(self, buffer: BodyBuffer) -> None:
-        """Take what came before the fault: of the engine's reader one gets only the fault now."""
+        """Take the data before the error, because the engine's reader now only raises the error."""
         content = self.response.content
         if self._over is None and content.total_bytes > self._taken:
             left = left_in(content)
@@ -286,7 +286,7 @@ class Exchange:
 
     def _break(self, exc: Exception, buffer: BodyBuffer) -> None:
         if type(exc) is RuntimeError:
-            # "Connection closed.": we are quicker than the callback that tells of it.
+            # "Connection closed.": this is faster than the callback that reports it.
             self._lost()
             fault = self.response.content.exception()
             exc = fault if isinstance(fault, Exception) else exc
@@ -300,10 +300,10 @@ class Exchange:
         raise error from cause(error, exc)
 
     def _watch(self) -> None:
-        """See to it that the end of the connection is the end of the body.
+        """End the body when the connection ends.
 
-        aiohttp forgets to tell the body's reader when its C parser finds the chunked coding
-        malformed: whoever waits for more would wait for ever.
+        aiohttp does not notify the reader of the body if its C parser finds malformed chunks:
+        a waiting reader would wait forever.
         """
         connection = self.response.connection
         protocol = None if connection is None else connection.protocol
@@ -320,7 +320,7 @@ class Exchange:
     def _lost(self, _closed: asyncio.Future[None] | None = None) -> None:
         content, connection = self.response.content, self.response.connection
         while isinstance(content, DecodedReader):
-            content = content.source  # some of it may still be to be decoded
+            content = content.source  # part of it may not have been decoded yet
         if content.is_eof() or content.exception() is not None:
             return
         protocol = None if connection is None else connection.protocol
@@ -331,7 +331,7 @@ class Exchange:
             content.set_exception(ClientPayloadError("the connection was lost"))
 
     def detach(self) -> None:
-        """Let go of the response, as it is: somebody else has it from here on."""
+        """Detach the response unchanged: other code uses it from now on."""
         if not self.done:
             if self._direct is not None:
                 self._taken += self._direct.take_back()
@@ -346,40 +346,40 @@ class Exchange:
             self._end()
 
     def abort(self) -> None:
-        """Close the connection, whatever its state."""
+        """Close the connection in any state."""
         if not self.done:
             if self._direct is not None:
                 self._direct.end()
             connection = self.response.connection
             transport = None if connection is None else connection.transport
             if sys.version_info < (3, 11) and transport is not None:
-                # asyncio's TLS would first wait for the server's goodbye, which comes behind
-                # all that is unread, and has no limit to that.
+                # asyncio's TLS would first wait, without a limit, for the server's close message,
+                # which comes after all unread data.
                 transport.abort()
             self.response.close()
             self._end()
 
     async def aclose(self) -> None:
-        """Close the connection, for the session is closing."""
+        """Close the connection, because the session is closing."""
         self.abort()
 
     def _end(self) -> None:
         self.done = True
         if self._closed is not None:
-            # It lives as long as the connection, and others come to wait for it.
+            # It lives as long as the connection, and other exchanges wait for it later.
             self._closed.remove_done_callback(self._lost)
         self._forget(self)
 
 
 async def next_piece(exchange: Exchange | None, buffer: BodyBuffer) -> bytes:
-    """Return the next block of ``buffer``, which ``exchange`` fills if need be; b"" at the end."""
+    """Return the next block of ``buffer``, filled by ``exchange`` if needed; b"" at the end."""
     if not buffer and exchange is not None and not buffer.eof:
         await exchange.fill(buffer)
     return buffer.block()
 
 
 async def small_body(response: AnyResponse, most: int) -> None:
-    """Wait a moment for a body of up to ``most`` bytes: it is on its way, behind the head."""
+    """Wait a moment for a body of up to ``most`` bytes, which follows the head."""
     length = response.headers.get(hdrs.CONTENT_LENGTH, "")
     if not (length.isascii() and length.isdigit() and len(length) < 10 and int(length) <= most):
         return
@@ -394,15 +394,15 @@ async def small_body(response: AnyResponse, most: int) -> None:
 
 
 def _retrieve(closed: asyncio.Future[None]) -> None:
-    """Keep asyncio from complaining of an error that nobody has asked for."""
+    """Prevent asyncio from warning about an error that was never retrieved."""
     if not closed.cancelled():
         closed.exception()
 
 
 async def _burst(content: StreamReader) -> None:
-    """Let more come in while it does: a crossing for each read of the socket costs too much.
+    """Wait while more data arrives: a crossing for each read of the socket costs too much.
 
-    Where nothing more is there, this delays the reader by one empty round of the loop.
+    If nothing more arrives, this delays the reader by one empty round of the loop.
     """
     for _ in range(_ROUNDS):
         before = content.total_bytes
@@ -413,12 +413,12 @@ async def _burst(content: StreamReader) -> None:
 
 @cache
 def _keep_heap() -> None:
-    """Have malloc keep what is freed. Once in a process, with the first body that streams.
+    """Make malloc keep freed memory. Once per process, with the first streamed body.
 
-    The engine makes each block anew, of 256 KiB. To glibc that is a large one at first:
-    mapped, faulted in page by page, and unmapped again, which takes as long as all the
-    rest of a download. Its threshold follows the largest block freed: mallopt(3). This one
-    is never touched, so it costs no memory; the price is up to twice its size of free
-    heap that is not given back.
+    The engine allocates each block of 256 KiB anew. At first, glibc treats this as a large block:
+    it is mapped, faulted in page by page, and unmapped again, which takes as long as all the rest
+    of a download. The threshold follows the largest freed block: mallopt(3). This block is never
+    touched, so it needs no memory; the price is free heap of up to twice its size that is not
+    returned to the system.
     """
     bytes(_HEAP)

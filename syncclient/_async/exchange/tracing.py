@@ -99,7 +99,7 @@ class Journey:
         self.history: list[AnyResponse] = []
 
     def request_at(self, bridge: Bridge) -> _Request:
-        """Return what is kept for ``bridge``: the same for all hops."""
+        """Return the state for ``bridge``, the same for all hops."""
         request = self._requests.get(bridge)
         if request is None:
             request = self._requests[bridge] = _Request(self._asked, self)
@@ -117,7 +117,7 @@ class Bridge(TraceConfig):
             getattr(self, name).append(partial(self._receive, name))
 
     def trace_config_ctx(self, trace_request_ctx: Any = None) -> SimpleNamespace:
-        """Return what is kept for one request; the user's own factory is called later."""
+        """Return the state for one request; the user's own factory is called later."""
         if isinstance(trace_request_ctx, Journey):
             return cast(SimpleNamespace, trace_request_ctx.request_at(self))
         return cast(SimpleNamespace, _Request(trace_request_ctx))
@@ -183,12 +183,12 @@ class Bridge(TraceConfig):
 
 
 def bridged(configs: Sequence[TraceConfig], views: Views) -> list[TraceConfig]:
-    """Return what to give the engine in place of ``configs``."""
+    """Return the bridges that the engine gets instead of ``configs``."""
     return [Bridge(config, views) for config in configs]
 
 
 def is_async(callback: object) -> bool:
-    """Tell whether ``callback`` is one of aiohttp's kind, as far as can be told without a call."""
+    """Return whether ``callback`` is async, as far as that shows without calling it."""
     return inspect.iscoroutinefunction(callback) or inspect.iscoroutinefunction(
         getattr(type(callback), "__call__", None)  # noqa: B004  -- looked at, not called
     )
@@ -210,7 +210,7 @@ def _call_all(
 
 
 def _values_of(params: Any) -> Any:
-    """Return ``params`` with values in place of what belongs to the event loop."""
+    """Return ``params`` with values instead of objects that belong to the event loop."""
     if isinstance(getattr(params, "response", None), ClientResponse):
         return _with_last(params, head_of(params.response))
     if isinstance(params, TraceRequestExceptionParams):
@@ -241,7 +241,7 @@ def _told(error: BaseException) -> BaseException:
 
 
 def fault_in(error: BaseException, progress: Progress) -> Exception | None:
-    """Return what a callback raised, if that is why the request failed with ``error``."""
+    """Return the exception of a callback, if that is why the request failed with ``error``."""
     # Let go of in any case: the connections that the exchange has made keep its progress.
     fault, progress.fault = progress.fault, None
     seen: BaseException | None = error
@@ -253,9 +253,9 @@ def fault_in(error: BaseException, progress: Progress) -> Exception | None:
 
 
 async def run_plain(function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-    """Run ``function`` in the thread of the blocked caller, or on a worker where there is none.
+    """Run ``function`` in the thread of the blocked caller, or on a worker if there is none.
 
-    In the caller's context, or in a copy of the one that we run in.
+    It runs in the caller's context, or in a copy of the present one.
     """
     caller = current_caller.get()
     if caller is not None and caller.listening:
@@ -265,22 +265,22 @@ async def run_plain(function: Callable[P, R], /, *args: P.args, **kwargs: P.kwar
 
 
 def is_traced(response: AnyResponse) -> bool:
-    """Tell whether there is anybody to tell of the body of ``response``."""
+    """Return whether a tracer wants the body of ``response``."""
     return bool(traces_of(response))
 
 
 async def send_chunk_received(response: AnyResponse, body: bytes) -> None:
-    """Tell the tracers of ``response`` of its body, as aiohttp's ``read()`` does."""
+    """Send the body of ``response`` to its tracers, as aiohttp's ``read()`` does."""
     # That read() would inflate the body without any limit, and join it on the loop.
     for trace in traces_of(response):
         await trace.send_response_chunk_received(response.method, response.url, body)
 
 
 class LookUp:
-    """Passes the signals of one look-up of a host on to the task that asked for it.
+    """Passes the signals of one host look-up to the task that asked for it.
 
-    aiohttp sends them in a task that other requests wait for as well, and that outlives the one
-    it was begun for: there a callback would hold up, and its error fail, all of them.
+    aiohttp sends them in a task that other requests wait for as well, and that outlives the request
+    that started it: a slow callback there would delay all of them, and an error would fail them.
     """
 
     def __init__(self, traces: Sequence[Trace]) -> None:

@@ -205,7 +205,7 @@ def test_a_proxy_that_refuses_connections(scheme: str, url: str) -> None:
         error = failure(aiohttp.ClientProxyConnectionError, ask, url, proxy=proxy)
     assert text_of(error) == (
         f"Connection refused by the proxy 127.0.0.1:{port} (GET {url}, while connecting). "
-        "Check that the proxy is running, and its port."
+        "Check that the proxy is running, and check its port."
     )
     assert "secret" not in repr(error) + repr(error.args)
 
@@ -222,7 +222,7 @@ def test_a_proxy_that_refuses_a_tunnel(raw_server: StartRawServer) -> None:
     assert text_of(error) == (
         f"The proxy 127.0.0.1:{wire.port} refused a tunnel: 407 Proxy Authentication Required "
         "(GET https://example.com/, while connecting). "
-        "Give the credentials in the URL of the proxy, or as proxy_auth=."
+        "Pass the credentials in the URL of the proxy, or as proxy_auth=."
     )
     assert (error.status, error.message) == (407, "Proxy Authentication Required")
 
@@ -256,7 +256,7 @@ def test_a_self_signed_certificate(ask: Ask) -> None:
     text = text_of(error)
     assert f"TLS certificate verify failed for 127.0.0.1:{port}: self-signed certificate" in text
     assert text.endswith(
-        "The certificate is self-signed: give ssl= a context that trusts it, or its Fingerprint."
+        "The certificate is self-signed: pass ssl= a context that trusts it, or its Fingerprint."
     )
 
 
