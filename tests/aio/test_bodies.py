@@ -126,7 +126,7 @@ async def test_what_a_generator_raises_comes_out(
 
 @pytest.mark.anyio
 async def test_a_wrong_chunk_is_told(session: Session) -> None:
-    """What is no bytes is a TypeError that says so."""
+    """A chunk that is not bytes raises a TypeError that says so."""
 
     async def body() -> AsyncIterator[object]:
         yield "text"
@@ -271,7 +271,7 @@ async def test_progress_is_told(session: Session, raw_server: StartRawServer) ->
 async def test_a_request_that_is_refused_takes_no_body(
     session: Session, raw_server: StartRawServer
 ) -> None:
-    """What was meant for a closed session goes to the next one."""
+    """A body refused by a closed session can be sent by another session."""
     wire = raw_server(take_all)
     closed = Session()
     closed.close()

@@ -52,7 +52,7 @@ async def test_a_small_request_is_one_crossing(session: Session) -> None:
 
 @pytest.mark.anyio
 async def test_pool_and_cookies_are_the_session_s(app: AppServer) -> None:
-    """What blocking code has got, awaiting code has too: the connection and the cookies."""
+    """Async code uses the connections and the cookies of blocking code."""
     jar = syncclient.CookieJar(unsafe=True)  # for a host that is an IP address
     with Session(app.url, cookie_jar=jar) as session:
         await anyio.to_thread.run_sync(session.get, "/cookies/set?a=1")
@@ -188,7 +188,7 @@ async def test_an_async_middleware_may_use_the_session(app: AppServer) -> None:
 
 @pytest.mark.anyio
 async def test_blocking_calls_work_in_any_loop_s_thread(session: Session) -> None:
-    """Where a task blocks its own loop by the blocking session, trio's too, it has its answer."""
+    """A task may block its own loop, or trio's, with the blocking session, and gets its reply."""
     with session.ws_connect("/echo") as socket:
         socket.send_str("text")
         assert socket.receive_str() == "text"

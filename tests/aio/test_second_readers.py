@@ -35,7 +35,7 @@ async def started(awaitable: Any) -> asyncio.Task[Any]:
 def test_a_refused_reader_leaves_the_response_to_the_first(
     raw_server: StartRawServer, second: str
 ) -> None:
-    """Whoever is second, and however it reads, the first has all of the body."""
+    """A second reader is refused, and the first reader gets the whole body."""
     wire = raw_server(in_halves)
 
     async def main() -> None:

@@ -178,7 +178,7 @@ async def test_a_line_that_is_too_long(session: Session) -> None:
 async def test_a_fault_comes_after_the_bytes_before_it(
     session: Session, raw_server: StartRawServer
 ) -> None:
-    """What came before the connection broke is read first, and then the error for ever."""
+    """Reads return the bytes that came before the error, and then always the error."""
 
     def break_off(conn: RawConnection) -> None:
         conn.read_request()

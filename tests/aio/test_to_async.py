@@ -108,7 +108,7 @@ def test_step_1_requests(upstream: str) -> None:
 
 @pytest.mark.parametrize("name", ["step2_syncclient", "step3_async_views"])
 def test_steps_on_flask(upstream: str, name: str) -> None:
-    """With syncclient, and with a view that awaits in a new loop each time, it answers alike."""
+    """The replies stay the same with syncclient, and with views that await in new loops."""
     app = step(name).create_app(upstream)
     with app.extensions["syncclient"]:
         for _ in range(3):

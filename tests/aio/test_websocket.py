@@ -51,7 +51,7 @@ async def test_iteration_ends_with_the_connection(session: Session) -> None:
 
 @pytest.mark.anyio
 async def test_a_burst_crosses_once(session: Session) -> None:
-    """What was received ahead is taken without a crossing."""
+    """Messages that were received ahead need no crossing."""
     async with session.aio.ws_connect("/echo?burst=5000") as socket:
         for number in range(5000):
             assert (await socket.receive()).data == str(number)
@@ -116,7 +116,7 @@ async def test_closing_the_session_ends_a_receive(session: Session) -> None:
 
 @pytest.mark.anyio
 async def test_wrong_arguments_are_told(session: Session) -> None:
-    """What cannot be sent, or asked for, is an error that says why."""
+    """A wrong argument raises an error that says why."""
     with pytest.raises(TypeError, match="no keyword 'stall'"):
         await session.aio.ws_connect("/echo", stall=1)  # type: ignore[call-arg]  # the point
     with pytest.raises(syncclient.WSServerHandshakeError):

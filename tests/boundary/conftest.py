@@ -18,7 +18,7 @@ R = TypeVar("R")
 
 
 class Resident:
-    """What lives on the loop in these tests."""
+    """The object on the loop in these tests."""
 
     def __init__(self) -> None:
         self.closed = False

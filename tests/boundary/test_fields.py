@@ -76,7 +76,7 @@ def test_every_field_that_changes_has_its_line(module: str) -> None:
 
 
 def test_every_container_of_a_module_has_its_line() -> None:
-    """What a module keeps for the whole process, and fills, is in the table as well."""
+    """The table also lists the containers that a module fills for the whole process."""
     table = _table()
     found = set()
     for path in (_ROOT / "syncclient").rglob("*.py"):

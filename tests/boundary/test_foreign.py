@@ -22,7 +22,7 @@ def post_one(bell: Bell) -> weakref.ref[Letter]:
 
 
 def test_the_bell_of_a_closed_loop_keeps_nothing() -> None:
-    """Neither the first nor any later letter: each may hold a task, and a result."""
+    """No letter is kept, the first or a later one: each may hold a task and a result."""
     loop = asyncio.new_event_loop()
     bell = Bell(loop)
     loop.close()

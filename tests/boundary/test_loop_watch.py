@@ -59,7 +59,7 @@ def test_a_middleware_that_blocks_is_named(app: AppServer, warned: Warned) -> No
 
 
 def test_a_body_that_blocks_is_named(app: AppServer, warned: Warned) -> None:
-    """So is an async generator, by the function that is the user's, not by what it calls."""
+    """The warning names the user's async generator, not the function that it calls."""
 
     async def pieces() -> AsyncIterator[bytes]:
         warned.come.wait(WITHIN)
@@ -182,7 +182,7 @@ def test_a_pause_of_all_threads_is_no_matter(
 
 
 def test_no_users_code_no_warning(warned: Warned, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the engine itself does is not the user's to mend."""
+    """The engine's own code is never reported, since users cannot change it."""
     gate = threading.Event()
     namespace: dict[str, Any] = {"__name__": "aiohttp.client", "gate": gate}
     exec(f"def engine():\n    gate.wait({WITHIN})\n", namespace)

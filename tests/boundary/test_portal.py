@@ -498,7 +498,7 @@ def test_a_loop_that_cannot_be_made_is_an_error(loop_thread: LoopThread) -> None
 
 
 def test_a_loop_that_cannot_be_rung_is_closed_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where descriptors run out between the loop and its mailbox, none is left behind."""
+    """If descriptors run out between the loop and its mailbox, none is left open."""
     loops: list[asyncio.AbstractEventLoop] = []
 
     def make() -> asyncio.AbstractEventLoop:
@@ -516,7 +516,7 @@ def test_a_loop_that_cannot_be_rung_is_closed_again(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_thread_that_never_reports_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where threads do not run, the error comes in bounded time and names the cure (rule 12)."""
+    """If threads cannot run, an error soon says so and names the remedy (rule 12)."""
     assert _loop_run.START_LIMIT <= 5.0
     monkeypatch.setattr(_loop_run, "START_LIMIT", 0.05)
     go = threading.Event()
@@ -635,7 +635,7 @@ def test_a_remote_is_called_and_finished(portal: Portal[Resident]) -> None:
 def test_a_dropped_remote_abandons_and_frees_on_the_loop_thread(
     portal: Portal[Resident],
 ) -> None:
-    """Not even the last reference is dropped on another thread (rules 1 and 7)."""
+    """The last reference, too, is dropped on the loop thread (rules 1 and 7)."""
     freed: list[int] = []
     pipes: list[weakref.ref[Pipe]] = []
 

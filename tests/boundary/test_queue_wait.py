@@ -88,7 +88,7 @@ def waiting(numbers: Numbers, remote: Remote[Numbers], limit: float | None = Non
 
 
 def test_a_wait_costs_no_crossing(portal: Portal[Resident]) -> None:
-    """What comes wakes the caller, and the loop was asked nothing."""
+    """An arriving message wakes the caller without a call to the loop."""
     numbers, remote = opened(portal)
     before = portal.crossings
     for _ in range(100):
@@ -219,7 +219,7 @@ def _exit() -> None:
 
 
 def test_the_loop_thread_is_refused(portal: Portal[Resident]) -> None:
-    """There it could only wait for itself."""
+    """On the loop thread, the wait would wait for itself."""
     numbers, remote = opened(portal)
 
     async def wait(resident: Resident) -> None:

@@ -88,7 +88,7 @@ def test_the_result_arrives(portal: Portal[Resident]) -> None:
 
 @pytest.mark.parametrize("error", [ValueError("no"), StopIteration(3), SystemExit(4)])
 def test_the_error_arrives(portal: Portal[Resident], error: BaseException) -> None:
-    """Whatever the coroutine raises is in the future, and the loop lives on."""
+    """The future has the exception that the coroutine raised, and the loop continues."""
 
     async def fail(resident: Resident) -> None:
         await asyncio.sleep(0)
@@ -163,7 +163,7 @@ def test_the_shorter_of_timeout_and_deadline_counts(portal: Portal[Resident]) ->
 
 
 def test_a_done_future_answers_after_the_deadline(portal: Portal[Resident]) -> None:
-    """What is there already can be had in a block whose time is over."""
+    """A result that is already there is returned even after the deadline of the block."""
     future = submit(portal, loop_thread_name)
     future.result(WITHIN)
     with syncclient.timeout(0):
@@ -246,7 +246,7 @@ async def forever_not(resident: Resident) -> None:
 
 
 def test_a_result_that_comes_too_late_is_discarded(portal: Portal[Resident]) -> None:
-    """What a cancelled call still returns is given up, and not left to the garbage collector."""
+    """The result of a cancelled call is released, not left to the garbage collector."""
     began = threading.Event()
 
     async def insist(resident: Resident) -> str:
@@ -307,7 +307,7 @@ def test_a_callback_added_late_runs_at_once(portal: Portal[Resident]) -> None:
 def test_a_callback_that_raises_is_logged(
     portal: Portal[Resident], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Its error is nobody's to catch: it is logged, and the next callback runs."""
+    """No caller can catch its error, so it is logged, and the next callback runs."""
     go: Future[object] = Future()
     after = threading.Event()
 
@@ -360,7 +360,7 @@ def test_nothing_lent_means_no_thread(portal: Portal[Resident]) -> None:
 
 
 def test_the_future_is_done_after_all_is_given_back(portal: Portal[Resident]) -> None:
-    """Whoever sees the future done finds the generator closed, and the file in its place."""
+    """When the future is done, the generator is closed and the file is back at its position."""
     asked = Asked(lends=True)
     future = submit(portal, loop_thread_name, asked)
     future.result(WITHIN)
@@ -371,7 +371,7 @@ def test_the_future_is_done_after_all_is_given_back(portal: Portal[Resident]) ->
 def test_what_the_user_s_code_raises_is_in_the_future(
     portal: Portal[Resident], error: BaseException
 ) -> None:
-    """It comes as itself; an interrupt raised in there cancels the call, and kills nothing."""
+    """The exception is unchanged. An interrupt raised there only cancels the call."""
 
     async def ask(resident: Resident) -> None:
         await in_caller(_raise, error)

@@ -162,7 +162,7 @@ def test_closing_cancels_it(portal: Portal[Resident]) -> None:
 
 
 def test_a_deadline_cancels_it(portal: Portal[Resident]) -> None:
-    """Its caller gets the DeadlineError, after the coroutine has unwound."""
+    """The caller gets the DeadlineError after the coroutine has unwound."""
     waiting = Waiting(Signal())
     with pytest.raises(syncclient.DeadlineError), syncclient.timeout(0.05):
         portal.call(waiting.method)
@@ -185,7 +185,7 @@ def test_an_interrupt_cancels_it(portal: Portal[Resident]) -> None:
 
 
 def test_a_task_may_end_its_wait(portal: Portal[Resident]) -> None:
-    """It then goes on in a task of its own, and not as a part of that one."""
+    """The coroutine then continues in its own task, and not as a part of that one."""
     signal = Signal()
     tasks: list[object] = []
 
@@ -211,7 +211,7 @@ def test_a_task_may_end_its_wait(portal: Portal[Resident]) -> None:
 def test_the_end_of_the_wait_and_a_cancellation_meet(
     portal: Portal[Resident], fired_first: bool
 ) -> None:
-    """In either order it unwinds once, and its caller wakes."""
+    """The coroutine unwinds once in either order, and its caller wakes."""
     signal = Signal()
     waiting = Waiting(signal)
 
@@ -231,7 +231,7 @@ def test_the_end_of_the_wait_and_a_cancellation_meet(
 
 
 def test_the_death_of_the_loop_wakes_its_caller(loop_thread: LoopThread) -> None:
-    """With a LoopThreadError, and the coroutine unwinds."""
+    """The caller gets a LoopThreadError, and the coroutine unwinds."""
     portal = Portal(loop_thread, Resident, Resident.aclose, name="the portal")
     signal = Signal()
     waiting = Waiting(signal)

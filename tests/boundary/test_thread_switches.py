@@ -38,7 +38,7 @@ ALL_RUNS = 1000
 
 
 class Chance(Exception):
-    """What a callback raises now and then."""
+    """Raised by a callback now and then."""
 
 
 async def short(resident: Resident) -> str:
@@ -213,7 +213,7 @@ if hasattr(os, "fork"):
 def test_no_order_of_the_threads_loses_a_wake_up(
     loop_thread: LoopThread, scenario: Callable[[Portal[Resident], random.Random], None]
 ) -> None:
-    """In whatever order the threads pass the marked points, every caller ends, rightly."""
+    """Every caller ends correctly, in any order of the threads at the marked points."""
     for seed in range(-(-ALL_RUNS // len(_SCENARIOS))):
         portal = Portal(loop_thread, Resident, Resident.aclose, name="the portal")
         with Shaker(seed):

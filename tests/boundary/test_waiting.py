@@ -55,7 +55,7 @@ def test_a_limit_is_kept() -> None:
 
 
 def test_who_has_waited_is_no_sleeper_any_more() -> None:
-    """Whatever ends the wait."""
+    """A thread is no longer counted, whether its wait ends or is interrupted."""
     sleepers = Sleepers()
     waits(2, sleepers)
 
@@ -69,7 +69,7 @@ def test_who_has_waited_is_no_sleeper_any_more() -> None:
 
 
 class StoppedError(BaseException):
-    """What is set on a thread."""
+    """Set on a thread."""
 
 
 def lateness(wait: Callable[[], object], asleep: Callable[[], object]) -> float:

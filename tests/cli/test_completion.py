@@ -75,6 +75,6 @@ def test_completion_is_silent_about_errors(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_the_shell_is_that_of_the_user() -> None:
-    """Without a name it is $SHELL's; another one is refused with the three there are."""
+    """The default shell is $SHELL. For another one, the error names the three shells."""
     assert b"_syncclient_completion" in run("completion", "zsh").out
     assert run("completion", "tcsh").code == 2

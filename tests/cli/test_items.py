@@ -66,7 +66,7 @@ def test_an_item_is_split_at_its_first_separator(text: str, item: Item) -> None:
 def test_a_wrong_item_says_what_to_write(
     texts: list[str], body_type: BodyType, complaint: str
 ) -> None:
-    """What cannot be meant is refused, with a hint."""
+    """A wrong item is refused with a hint."""
     with pytest.raises(ItemError, match=complaint):
         parse_items(texts, body_type)
 
@@ -187,7 +187,7 @@ def _report(latencies: list[float], errors: dict[str, int] | None = None) -> Rep
 
 
 def test_percentiles_are_of_the_nearest_rank() -> None:
-    """Of a hundred latencies of 1 to 100 ms, p95 is 95 ms and p99.9 the longest."""
+    """For latencies of 1 to 100 ms, p95 is 95 ms and p99.9 is the longest."""
     report = _report([n / 1000 for n in range(1, 101)])
     assert report.percentile(50) == 0.05
     assert report.percentile(95) == 0.095

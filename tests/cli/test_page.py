@@ -41,7 +41,7 @@ def blocks() -> list[str]:
 
 
 def told_by(script: str, cwd: Path) -> str:
-    """What a shell with these commands prints, stderr among it; each after its own line."""
+    """Return the output of a shell with these commands, each after its own line, with stderr."""
     name = " ".join(f"'{part}'" for part in COMMAND)
     lines = [f'syncclient() {{ {name} "$@"; }}', "exec 2>&1", "set --"]
     for command in script.splitlines():

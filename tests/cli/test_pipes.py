@@ -112,7 +112,7 @@ def test_items_make_the_request(app: AppServer) -> None:
 
 
 def test_a_form_with_a_file(app: AppServer, tmp_path: Path) -> None:
-    """With --form fields are urlencoded, and a file makes it multipart."""
+    """--form sends urlencoded fields, or multipart if there is a file."""
     plain = run("post", f"{app.url}/post", "--form", "a=1", "a=2").json()
     assert plain["form"] == [["a", "1"], ["a", "2"]]
     file = tmp_path / "notes.txt"
@@ -133,7 +133,7 @@ def test_a_file_is_the_body(app: AppServer, tmp_path: Path) -> None:
 
 
 def test_stdin_is_the_body(app: AppServer) -> None:
-    """What is piped into post is sent, with its length; --ignore-stdin leaves it."""
+    """post sends its stdin, with the length. With --ignore-stdin it does not read it."""
     echo = run("post", f"{app.url}/post", stdin=b'{"a": 1}').json()
     assert echo["json"] == {"a": 1}
     assert headers_of(echo)["content-length"] == "8"
@@ -209,7 +209,7 @@ def test_set_cookies_are_redacted(app: AppServer) -> None:
 
 
 def test_credentials_of_a_proxy_are_left_out(raw_server: StartRawServer) -> None:
-    """Neither -v nor an error shows them; the proxy gets them."""
+    """The proxy gets its credentials, but -v and errors do not show them."""
 
     def proxy(conn: RawConnection) -> None:
         conn.read_request()
@@ -361,7 +361,7 @@ def test_nobody_reads_from_the_start(app: AppServer, command: str) -> None:
 
 
 def test_a_missing_extra_is_named(run_child: RunChild) -> None:
-    """Without click or rich the command says what to install, and ends with 69."""
+    """If click or rich is missing, the command says what to install, and exits with 69."""
     for name in ("click", "rich"):
         child = run_child(
             f"import sys; sys.modules[{name!r}] = None\n"
@@ -373,7 +373,7 @@ def test_a_missing_extra_is_named(run_child: RunChild) -> None:
 
 
 def test_importing_the_library_imports_neither_click_nor_rich(run_child: RunChild) -> None:
-    """What the command line needs costs nobody else anything."""
+    """Programs that do not use the command line do not import its libraries."""
     child = run_child("import sys, syncclient; print({'click', 'rich'} & sys.modules.keys())")
     assert child.stdout == "set()\n"
 
@@ -428,7 +428,7 @@ def test_download_replaces_nothing_in_a_folder(raw_server: StartRawServer, tmp_p
 
 @pytest.mark.parametrize("name", ["a b", "ä", "\udcff", "-"])
 def test_download_prints_the_path_as_it_is(app: AppServer, tmp_path: Path, name: str) -> None:
-    """In a pipe, download prints the path byte for byte, so that a script finds the file."""
+    """In a pipe, download prints the exact bytes of the path, so that a script finds the file."""
     ran = run("download", f"{app.url}/bytes/5", "-o", name, cwd=tmp_path)
     assert ran == Ran(0, os.fsencode(name) + b"\n", "")
     assert os.listdir(tmp_path) == [name]
@@ -532,7 +532,7 @@ def test_bench_counts_what_was_sent(app: AppServer) -> None:
 
 
 def test_bench_tells_errors() -> None:
-    """Where nothing answers, the errors are counted and the code is theirs."""
+    """If the server does not answer, bench counts the errors and exits with their code."""
     ran = run("bench", f"http://127.0.0.1:{free_port()}/", "-n", "3")
     assert ran.code == 11
     assert b"3 x ClientConnectorError" in ran.out

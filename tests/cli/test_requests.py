@@ -53,7 +53,7 @@ class Command:
         return code
 
     def echo(self, *arguments: str) -> Any:
-        """What the server says it was sent."""
+        """Return the request as the server received it."""
         assert self(*arguments) == 0, self.err
         return json.loads(self.out)
 
@@ -113,7 +113,7 @@ def test_print_chooses_the_parts(app: AppServer, command: Command) -> None:
 
 
 def test_timings_stand_on_a_line_of_their_own(app: AppServer) -> None:
-    """Where stdout and stderr are one pipe, -v does not glue them to the body."""
+    """If stdout and stderr are one pipe, -v starts a new line after the body."""
     command_line = [sys.executable, "-m", "syncclient", "get", f"{app.url}/json", "-v"]
     ran = subprocess.run(command_line, stdout=-1, stderr=subprocess.STDOUT, timeout=60, check=True)
     assert b"}\n\ntimings:" in ran.stdout
@@ -224,7 +224,7 @@ def test_a_named_session_belongs_to_its_host(app: AppServer, command: Command) -
 
 
 def test_a_session_may_be_read_only(app: AppServer, command: Command) -> None:
-    """What a request says is not kept, and what was kept is sent."""
+    """A read-only session sends what it has stored, and stores nothing."""
     assert command(f"{app.url}/anything", "X-Team:blue", "--session", "me") == 0
     words = [f"{app.url}/anything", "--session", "me", "--session-read-only"]
     assert dict(command.echo(*words, "X-Team:red")["headers"])["X-Team"] == "red"
@@ -308,7 +308,7 @@ def served_as(ca: trustme.CA, name: str) -> ssl.SSLContext:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no poll for pipes")
 def test_a_pipe_that_is_not_read_is_told(app: AppServer) -> None:
-    """Without a verb stdin is not sent, and what waited there is not lost in silence."""
+    """Without a method, stdin is not sent, and a message says so."""
     command_line = [sys.executable, "-m", "syncclient", f"{app.url}/anything"]
     ran = subprocess.run(command_line, input=b"{}", capture_output=True, timeout=60, check=True)
     assert json.loads(ran.stdout)["method"] == "GET"

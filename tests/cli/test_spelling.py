@@ -71,7 +71,7 @@ def test_a_word_that_is_nothing_gets_an_answer(typed: str, hint: str) -> None:
     ],
 )
 def test_method_url_and_items(words: str, request_: Any) -> None:
-    """Without a method the first word is the URL."""
+    """The first word is the URL if there is no method."""
     assert taken_apart(words.split(), METHODS) == Request(*request_)
 
 

@@ -120,7 +120,7 @@ def test_binary_data_is_not_shown(app: AppServer) -> None:
 
 
 def test_escape_sequences_of_a_server_are_not_obeyed(raw_server: StartRawServer) -> None:
-    """What could drive the terminal is shown in its place, in head and body, streamed or not."""
+    """Control characters are shown escaped, in the head and in bodies, streamed or not."""
 
     def nasty(conn: RawConnection) -> None:
         conn.read_request()
@@ -151,7 +151,7 @@ def test_escape_sequences_of_a_server_are_not_obeyed(raw_server: StartRawServer)
 
 
 def test_a_stream_is_shown_as_it_comes(raw_server: StartRawServer) -> None:
-    """With --stream a line is there while the next one is still to come."""
+    """--stream shows each line before the next one arrives."""
 
     def two_lines(conn: RawConnection) -> None:
         conn.read_request()
@@ -195,7 +195,7 @@ def test_events_are_shown_as_they_come(raw_server: StartRawServer) -> None:
 
 
 def test_no_color_is_respected(app: AppServer) -> None:
-    """With NO_COLOR a terminal gets the same, indented, and not one colour."""
+    """NO_COLOR keeps the indentation, but removes all colours."""
     with terminal(f"{app.url}/json", env={"NO_COLOR": "1"}) as shown:
         code, text = shown.end()
     assert code == 0
@@ -217,7 +217,7 @@ def test_bench_fits_a_narrow_terminal(app: AppServer) -> None:
 
 
 def test_ctrl_c_ends_bench_with_a_report(raw_server: StartRawServer) -> None:
-    """What was measured until Ctrl-C is told, and the exit code says that it was interrupted."""
+    """Ctrl-C shows the results so far, and the exit code says that bench was interrupted."""
 
     def one(conn: RawConnection) -> None:
         conn.read_request()

@@ -28,11 +28,11 @@ TRIES = 20
 
 
 class TooLongError(Exception):
-    """What a handler of SIGALRM raises."""
+    """Raised by a handler of SIGALRM."""
 
 
 class StoppedError(BaseException):
-    """What is set on a thread that is to stop."""
+    """Set on a thread to stop it."""
 
 
 class Interrupts:

@@ -25,7 +25,7 @@ NAMES = [
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_silent_and_in_time(run_child: RunChild, name: str) -> None:
-    """Whatever closes the session, the process ends with status 0 and an empty stderr."""
+    """In each case of closing, the process ends with status 0 and an empty stderr."""
     child = run_child(SCRIPT, name, flags=("-W", "error"), forked=True)
     assert (child.stderr, child.status) == ("", 0)
     assert set(child.stdout.splitlines()) == {"done"}

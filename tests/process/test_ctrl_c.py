@@ -59,7 +59,7 @@ def test_ctrl_c_ends_the_program_by_its_signal(name: str, presses: int) -> None:
 
 
 def test_ctrl_c_in_a_program_that_imports_nothing_else(app: AppServer) -> None:
-    """What the closing of a WebSocket at exit needs has been imported with syncclient."""
+    """Importing syncclient also imports everything needed to close a WebSocket at exit."""
     child = pexpect.spawn(
         sys.executable,
         ["-c", RECEIVE, f"{app.url}/echo"],

@@ -40,7 +40,7 @@ def test_a_block_that_is_left_does_not_wait_long(
 def test_an_interrupted_close_of_the_session(
     run_child: RunChild, raw_server: StartRawServer
 ) -> None:
-    """What the interrupt cuts short ends at exit, without a word of something left open."""
+    """An interrupted close continues at exit, and nothing is reported as left open."""
 
     def deaf(conn: RawConnection) -> None:
         ws.accept(conn)

@@ -123,7 +123,7 @@ with RawServer(silent) as server:
 
 
 def test_a_number_that_was_given_to_another_file(run_child: RunChild, loop: str) -> None:
-    """Where the at-fork hooks did not run, only what still is the parent's socket is let go."""
+    """If the at-fork hooks did not run, only the parent's own sockets are closed."""
     code = """
 from syncclient import _sockets
 

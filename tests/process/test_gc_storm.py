@@ -106,7 +106,7 @@ print([t.name for t in threading.enumerate() if t.name.startswith("syncclient-lo
 @pytest.mark.slow
 @pytest.mark.timeout(150)
 def test_a_storm_of_the_garbage_collector(run_child: RunChild, app: AppServer) -> None:
-    """Whatever is dropped, and wherever finalised: replies are right, nothing hangs or stays."""
+    """Finalisers may run anywhere: replies are right, nothing hangs, and nothing is left."""
     child = run_child(STORM, app.url, timeout=120.0, flags=("-X", "dev"))
     assert child.stderr == ""
     assert child.status == 0

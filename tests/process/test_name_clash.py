@@ -32,7 +32,7 @@ def run(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
 
 
 def test_ours_was_installed_last(shared: Path) -> None:
-    """It works, and warns that taking either away breaks it."""
+    """The command works, and warns that uninstalling either package breaks the other."""
     done = run(shared, "-c", "import syncclient; print(syncclient.Session)")
     assert "syncclient.Session" in done.stdout
     assert "RuntimeWarning: the distribution syncclient, a Firefox Sync client" in done.stderr
@@ -40,7 +40,7 @@ def test_ours_was_installed_last(shared: Path) -> None:
 
 
 def test_theirs_was_installed_last(shared: Path) -> None:
-    """Its __init__.py is empty, and stands in place of ours: the command says so."""
+    """Their empty __init__.py has replaced ours, and the command says so."""
     (shared / "syncclient" / "__init__.py").write_text("")
     done = run(shared, "-m", "syncclient", "--version")
     assert (done.returncode, done.stdout) == (69, "")

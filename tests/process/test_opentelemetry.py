@@ -33,7 +33,7 @@ WITHIN = 20.0  # seconds: every wait is bounded, so that a lost event fails and 
 
 
 class Spans:
-    """Where finished spans go in a test."""
+    """Collects finished spans."""
 
     def __init__(self) -> None:
         self.provider = TracerProvider()

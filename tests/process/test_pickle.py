@@ -127,7 +127,7 @@ if __name__ == "__main__":
 
 @pytest.fixture
 def script(tmp_path: Path) -> Path:
-    """Where to write a script: the processes that it spawns import it from there."""
+    """The path for a script. The processes that it spawns import it from there."""
     return tmp_path / "script.py"
 
 

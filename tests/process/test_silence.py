@@ -54,7 +54,7 @@ TLS_OF_3_10 = ("secure proxy:", "server: cuts the body", "server: resets behind 
 def test_nothing_is_printed(
     run_child: RunChild, ca: trustme.CA, tmp_path: Path, loop: str, case: str
 ) -> None:
-    """However a connection fails, and whenever its caller gives up, stderr stays empty."""
+    """Stderr stays empty when a connection fails or its caller gives up."""
     if case.startswith("SOCKS"):
         pytest.importorskip("python_socks")
     if loop == "asyncio" and sys.version_info < (3, 11) and case.startswith(TLS_OF_3_10):
@@ -89,7 +89,7 @@ loop.close()
 
 
 def test_faults_are_printed(run_child: RunChild) -> None:
-    """What is not the end of a connection is reported as ever: an error of a task, or of code."""
+    """Errors in tasks and in code are still reported: they are not the end of a connection."""
     child = run_child(PROGRAM, flags=())
     assert "OSError: of a task" in child.stderr
     assert "KeyError: 'of a future'" in child.stderr

@@ -59,7 +59,7 @@ def run(run_child: RunChild, code: str) -> Child:
     ],
 )
 def test_an_interrupted_read_loses_no_byte(run_child: RunChild, already: int, read: str) -> None:
-    """Whatever the read, and however much it had of what it wanted: the next one gets it."""
+    """The next read returns the bytes that an interrupted read had already received."""
     child = run(
         run_child,
         f"""
