@@ -1,7 +1,6 @@
-"""Which requests go the lean way, and the bytes of their heads.
+"""Which requests go the lean way, and what of them is sent.
 
-aiohttp's own request says what the head has, so that both ways send the same. What requests with
-the same method, origin and headers have in common is kept.
+What requests with the same method, URL and headers have in common is kept.
 """
 
 from __future__ import annotations
@@ -9,13 +8,12 @@ from __future__ import annotations
 import asyncio
 import math
 import os
-import re
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from aiohttp import ClientRequest, RequestInfo, hdrs
-from multidict import CIMultiDict, CIMultiDictProxy
 
 from ..engine.lean_names import REQUEST_FUNCTION, bytes_of, is_possible, request_function
+from .lean_head import Body, HeadTemplate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -23,6 +21,7 @@ if TYPE_CHECKING:
 
     from aiohttp import ClientSession, ClientTimeout
     from aiohttp.client_reqrep import ConnectionKey
+    from multidict import CIMultiDict, CIMultiDictProxy
     from yarl import URL
 
     from ..._models import ExactHead
@@ -54,18 +53,8 @@ _HEADERS_ONLY = frozenset({"headers"})
 _NOT_SERVED = (hdrs.TRANSFER_ENCODING, hdrs.EXPECT, hdrs.UPGRADE)
 
 _SCHEMES = frozenset({"http", "https"})
-#: Methods without a body, unless one is given, for which the engine then sends no length ...
-_BODILESS = ClientRequest.GET_METHODS
-#: ... and those whose body is said to have some type, even where there is none.
-_TYPED = ClientRequest.POST_METHODS
-
 #: Heads that are kept, so that those of like requests need not be made anew.
 _KEPT_HEADS = 256
-
-#: What a header cannot hold, beside a line break (RFC 9110, section 5.5).
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
-
-_OCTETS = {hdrs.CONTENT_TYPE: "application/octet-stream"}
 
 
 class Connector(Protocol):
@@ -95,81 +84,25 @@ class LeanRequest(NamedTuple):
     params: Mapping[str, Any]
 
 
-class _Template:
-    """What requests with the same method, origin and headers have in common.
+class _Target:
+    """What requests with the same method, URL and headers have in common.
 
     Args:
-        request: aiohttp's own, with these headers and no body.
-        method: of the requests; that of ``request`` is another.
-        exact: the headers, where aiohttp is to add none.
-        force_close: whether each connection serves one request.
+        method: of them.
+        bare: the URL, without its fragment.
+        line: the request line.
+        template: for the headers.
     """
 
-    __slots__ = ("_force_close", "_headers", "_method", "_skipped", "_whole", "key")
+    __slots__ = ("bare", "line", "method", "plain", "template")
 
-    def __init__(
-        self,
-        request: ClientRequest,
-        method: str,
-        exact: CIMultiDict[str] | None,
-        *,
-        force_close: bool,
-    ) -> None:
-        self.key: ConnectionKey = request.connection_key
-        self._method = method
-        self._force_close = force_close
-        self._skipped = request.skip_auto_headers
-        self._headers: CIMultiDict[str] = request.headers if exact is None else exact
-        if exact is not None:
-            self._whole: tuple[CIMultiDictProxy[str], bytes] | None = self._finished(exact.copy())
-        else:
-            self._whole = None
-
-    def plain(self) -> tuple[CIMultiDictProxy[str], bytes]:
-        """Return the headers of a request that adds none of its own, and their bytes."""
-        if self._whole is None:
-            self._whole = self.completed()
-        return self._whole
-
-    def completed(
-        self,
-        cookie: str | None = None,
-        data: tuple[bytes, CIMultiDict[str] | None] | None = None,
-        authorization: str | None = None,
-    ) -> tuple[CIMultiDictProxy[str], bytes]:
-        """Return the headers of a request, and their bytes with the body.
-
-        In the order of aiohttp's ClientRequest, of its middlewares, and of its ``send``.
-        """
-        headers, skipped = self._headers.copy(), self._skipped
-        body = b""
-        if cookie is not None:
-            headers[hdrs.COOKIE] = cookie
-        if data is not None:
-            body, describing = data
-            if hdrs.CONTENT_LENGTH not in headers:
-                headers[hdrs.CONTENT_LENGTH] = str(len(body))
-            for name, value in _OCTETS.items() if describing is None else describing.items():
-                if name not in headers and name not in skipped:
-                    headers[name] = value
-        elif self._method not in _BODILESS and hdrs.CONTENT_LENGTH not in headers:
-            headers[hdrs.CONTENT_LENGTH] = "0"
-        if authorization is not None and hdrs.AUTHORIZATION not in headers:
-            headers[hdrs.AUTHORIZATION] = authorization
-        return self._finished(headers, body)
-
-    def _finished(
-        self, headers: CIMultiDict[str], body: bytes = b""
-    ) -> tuple[CIMultiDictProxy[str], bytes]:
-        if (
-            self._method in _TYPED
-            and hdrs.CONTENT_TYPE not in headers
-            and hdrs.CONTENT_TYPE not in self._skipped
-        ):
-            headers.update(_OCTETS)
-        if self._force_close and hdrs.CONNECTION not in headers:
-            headers[hdrs.CONNECTION] = "close"
-        return CIMultiDictProxy(headers), _serialized(headers) + body
+    def __init__(self, method: str, bare: URL, line: bytes, template: HeadTemplate) -> None:
+        self.method = method
+        self.bare = bare
+        self.line = line
+        self.template = template
+        #: The one that has nothing else; None before the first.
+        self.plain: LeanRequest | None = None
 
 
 class Planner:
@@ -216,9 +149,8 @@ class Planner:
             **{name: settings[name] for name in _PARSING if name in settings},
         }
         self._loop = asyncio.get_running_loop()
-        self._templates: dict[object, _Template] = {}
-        #: Of requests that have nothing but headers.
-        self._plain: dict[object, LeanRequest] = {}
+        self._templates: dict[object, HeadTemplate] = {}
+        self._targets: dict[object, _Target] = {}
 
     def plan(
         self,
@@ -242,61 +174,62 @@ class Planner:
             return None
         if timeout.ceil_threshold != math.inf:
             return None  # whole seconds were asked for
-        known: object = None
-        if (not options or options.keys() == _HEADERS_ONLY) and (
-            progress.exact is progress.credentials is progress.hops is None
-        ):
-            items = tuple(options["headers"].items()) if options else None
-            known = method, url, items
-            plan = self._plain.get(known)
-            if plan is not None and not self._jar.filter_cookies(url):
-                return plan
-        path, authority = url.raw_path_qs, url.raw_authority
-        if url.scheme not in _SCHEMES or not authority or method == hdrs.METH_CONNECT:
-            return None
-        if "@" in authority or "%" in authority or not (path.isascii() and path.isprintable()):
-            return None
-        exact = progress.exact
+        exact, hops, credentials = progress.exact, progress.hops, progress.credentials
         given = options.get("headers") if exact is None else exact.headers
-        if given and any(name in given for name in _NOT_SERVED):
-            return None
+        known: object = None
+        if exact is None and "skip_auto_headers" not in options:
+            known = method, url, None if given is None else tuple(given.items())
+        target = self._targets.get(known)
         body = None
         if (data := options.get("data")) is not None and (body := bytes_of(data)) is None:
             return None
-        start = f"{method} {path} HTTP/1.1".encode()
         try:
-            hops = progress.hops
+            if target is None:
+                target = self._target(method, url, given, options, exact)
+                if target is None:
+                    return None
+                if known is not None:
+                    _keep(self._targets, known, target)
             if hops is not None and self._proxy_for is not None and self._proxy_for(url, hops):
                 return None
-            template = self._template(method, url, authority, options, exact)
+            template = target.template
             if exact is not None:
-                headers, rest = template.plain()
-                if exact.octets is not None:
-                    start, rest = exact.octets, b""
-                if body is not None:
-                    if headers.get(hdrs.CONTENT_LENGTH) != str(len(body[0])):
-                        return None
-                    rest += body[0]
-            else:
-                cookie = authorization = None
-                if cookies := self._cookies(url, options):
-                    cookie = "; ".join(text for _, text in cookies.pairs)  # type: ignore[attr-defined]
-                    if not cookie.isascii() or (given and hdrs.COOKIE in given):
-                        return None
-                if progress.credentials is not None:
-                    authorization = progress.credentials.value_for(url)
-                if hops is not None:
-                    own = hops.authorization(url)
-                    authorization = own if authorization is None else authorization
-                if cookie is None and body is None and authorization is None:
-                    headers, rest = template.plain()
-                else:
-                    headers, rest = template.completed(cookie, body, authorization)
+                headers, head = template.exactly()
+                if body is not None and headers.get(hdrs.CONTENT_LENGTH) != str(len(body[0])):
+                    return None
+                head = target.line + head if exact.octets is None else exact.octets
+                return self._assembled(target, url, headers, head, body, options)
+            cookie = None
+            cookies = self._jar.filter_cookies(url)
+            if cookies or "cookies" in options:
+                cookie = self._cookie(cookies, given, options)
+            if cookie is hops is credentials is None and (
+                not options or options.keys() == _HEADERS_ONLY
+            ):
+                if target.plain is None:
+                    headers, head = template.completed(None, None, None)
+                    head = target.line + head
+                    target.plain = self._assembled(target, url, headers, head, None, options)
+                return target.plain
+            authorization = None if credentials is None else credentials.value_for(url)
+            if hops is not None and authorization is None:
+                authorization = hops.authorization(url)
+            headers, head = template.completed(cookie, body, authorization)
         except ValueError:
-            return None  # the full way says what is wrong with it
-        bare = url.with_fragment(None) if url.raw_fragment else url
-        info = tuple.__new__(RequestInfo, (bare, method, headers, url))
-        key, params = template.key, self._params
+            return None  # the full way does it, or says what is wrong with it
+        return self._assembled(target, url, headers, target.line + head, body, options)
+
+    def _assembled(
+        self,
+        target: _Target,
+        url: URL,
+        headers: CIMultiDictProxy[str],
+        head: bytes,
+        body: Body | None,
+        options: Mapping[str, Any],
+    ) -> LeanRequest:
+        """Return a request with this head and body."""
+        key, params = target.template.key, self._params
         if options:
             if "ssl" in options or "server_hostname" in options:
                 ssl = options.get("ssl")
@@ -306,40 +239,69 @@ class Planner:
                 )
             if not options.keys().isdisjoint(_PARSING):
                 params = {**params, **{n: options[n] for n in _PARSING if n in options}}
-        plan = LeanRequest(info, key, start + rest, params)
-        if known is not None and headers is template.plain()[0]:
-            _keep(self._plain, known, plan)
-        return plan
+        info = tuple.__new__(RequestInfo, (target.bare, target.method, headers, url))
+        return LeanRequest(info, key, head if body is None else head + body[0], params)
 
     def _serves(self, options: Mapping[str, Any]) -> bool:
         """Return whether all that a request was given can be had the lean way."""
         return options.keys() <= _SERVED and not self._middlewares
 
-    def _cookies(self, url: URL, options: Mapping[str, Any]) -> BaseCookie[str] | None:
-        """Return the cookies of the jar for ``url``, and those given for this request.
+    def _cookie(
+        self,
+        cookies: BaseCookie[str],
+        given: CIMultiDict[str] | None,
+        options: Mapping[str, Any],
+    ) -> str | None:
+        """Return the header with ``cookies``, and with those of the options; None without any.
 
         Raises:
-            ValueError: those have attributes, by which aiohttp's own jar has to choose.
+            ValueError: they can go the full way only.
         """
-        cookies = self._jar.filter_cookies(url)
-        if given := options.get("cookies"):
+        if own := options.get("cookies"):
             if self._jar.quote_cookie or any(
-                morsel.value != morsel.coded_value or any(morsel.values()) for _, morsel in given
+                morsel.value != morsel.coded_value or any(morsel.values()) for _, morsel in own
             ):
-                raise ValueError("cookies with attributes")
-            cookies.load(dict(given))
-        return cookies
+                raise ValueError(
+                    "cookies with attributes, by which aiohttp's own jar has to choose"
+                )
+            cookies.load(dict(own))
+        if not cookies:
+            return None
+        cookie = "; ".join([text for _, text in cookies.pairs])  # type: ignore[attr-defined]
+        if not cookie.isascii() or (given and hdrs.COOKIE in given):
+            raise ValueError("cookies to be encoded, or to be merged with others")
+        return cookie
+
+    def _target(
+        self,
+        method: str,
+        url: URL,
+        given: CIMultiDict[str] | None,
+        options: Mapping[str, Any],
+        exact: ExactHead | None,
+    ) -> _Target | None:
+        """Return the target of a request; None if that cannot go the lean way."""
+        path, authority = url.raw_path_qs, url.raw_authority
+        if url.scheme not in _SCHEMES or not authority or method == hdrs.METH_CONNECT:
+            return None
+        if "@" in authority or "%" in authority or not (path.isascii() and path.isprintable()):
+            return None
+        if given and any(name in given for name in _NOT_SERVED):
+            return None
+        template = self._template(method, url, authority, given, options, exact)
+        bare = url.with_fragment(None) if url.raw_fragment else url
+        return _Target(method, bare, f"{method} {path} HTTP/1.1\r\n".encode(), template)
 
     def _template(
         self,
         method: str,
         url: URL,
         authority: str,
+        given: CIMultiDict[str] | None,
         options: Mapping[str, Any],
         exact: ExactHead | None,
-    ) -> _Template:
+    ) -> HeadTemplate:
         """Return the template for a request, made anew if there is none yet."""
-        given = options.get("headers") if exact is None else exact.headers
         key: object = None
         if "skip_auto_headers" not in options:
             items = None if given is None else tuple(given.items())
@@ -349,7 +311,7 @@ class Planner:
         headers = given if exact is None else None
         skipped = options.get("skip_auto_headers", ())
         request = self._request(hdrs.METH_GET, url, {}, headers, skipped)
-        template = _Template(
+        template = HeadTemplate(
             request,
             method,
             None if exact is None else exact.headers,
@@ -388,16 +350,3 @@ def _keep(kept: dict[object, T], key: object, value: T) -> None:
     if len(kept) >= _KEPT_HEADS:
         kept.clear()
     kept[key] = value
-
-
-def _serialized(headers: CIMultiDict[str]) -> bytes:
-    """Return the bytes that follow a request line.
-
-    Raises:
-        ValueError: there is no header, or one has a control character.
-    """
-    lines = [f"{name}: {value}" for name, value in headers.items()]
-    block = "\n".join(lines)
-    if _CONTROL.search(block) or block.count("\n") != len(lines) - 1:
-        raise ValueError("headers that cannot be sent so")
-    return f"\n{block}\n\n".replace("\n", "\r\n").encode()

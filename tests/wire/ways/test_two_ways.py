@@ -363,6 +363,31 @@ def test_cookies_and_connections_are_used_again() -> None:
     assert seen.pool == (1, 1)
 
 
+def test_each_request_has_a_head_of_its_own() -> None:
+    """Requests for one URL differ in cookies, body or credentials; none takes another's head."""
+    asks: list[Ask] = [
+        lambda s, u: s.post(u, data=b"abc"),
+        lambda s, u: s.post(u, data=b"xyz"),
+        lambda s, u: s.post(u, data="abc"),
+        lambda s, u: s.post(u, data=b"abcd"),
+        lambda s, u: s.post(u),
+        lambda s, u: s.post(u, data=b"abcd", cookies={"a": "1"}),
+        lambda s, u: s.post(u, data=b"abcd", cookies={"a": "2"}),
+        lambda s, u: s.post(u, data=b"abcd", auth=("user", "pass")),
+        lambda s, u: s.post(u, data=b"abcd", headers={"X-A": "1"}),
+        lambda s, u: s.post(u, data=b"abcd", skip_auto_headers=["Content-Type"]),
+        lambda s, u: s.post(u),
+        GET,
+        lambda s, u: s.get(u + "/other"),
+        lambda s, u: s.get(u, cookies={"a": "1"}),
+        lambda s, u: s.get(u, auth=("user", "pass")),
+        lambda s, u: s.get(u, max_headers=50),
+        GET,
+    ]
+    saw = both(lambda s, u: [ask(s, u) for ask in asks], answering(*[ok()] * len(asks)))
+    assert saw.sent[0].count(b" HTTP/1.1\r\n") == len(asks)
+
+
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_redirects(status: int, method: str) -> None:
