@@ -16,6 +16,8 @@ from .set_cookie import SetCookie, make_morsel, parse_date, parse_max_age
 
 #: Maximum lifetime of a cookie, in seconds: 400 days.
 MAX_LIFETIME = 400 * 86400
+#: The attributes that limit it.
+_OF_TIME = frozenset({"max-age", "expires"})
 #: Prefixes of names that promise certain attributes.
 PREFIXES = ("__secure-", "__host-")
 
@@ -65,6 +67,16 @@ class Cookie(NamedTuple):
             and (expires is None or expires > now)
         )
 
+    def prolongs(self, old: Cookie, now: float) -> bool:
+        """Return whether this is what ``old`` still is to requests, for as long or longer."""
+        until = old.expires
+        return (
+            self[:_UP_TO_SECURE] == old[:_UP_TO_SECURE]
+            and self[_FROM_SOCKET:] == old[_FROM_SOCKET:]
+            and (until is None or until > now)
+            and (self.expires is None or (until is not None and self.expires >= until))
+        )
+
     def morsel(self) -> Morsel[str]:
         """Return it as a Morsel."""
         attributes = {**self.attributes, "domain": self.domain, "path": self.path}
@@ -74,6 +86,10 @@ class Cookie(NamedTuple):
             attributes["expires"] = formatdate(self.expires, usegmt=True)
         return make_morsel(self.name, self.value, attributes.items())
 
+
+#: The fields of a cookie that decide about requests, beside ``expires``.
+_UP_TO_SECURE = 1 + Cookie._fields.index("secure")
+_FROM_SOCKET = Cookie._fields.index("socket")
 
 EVERYWHERE: Site = (None, "")
 
@@ -97,6 +113,8 @@ def given(name: str, value: Any, *, for_all: bool) -> SetCookie:
 
 def expiry(attributes: Mapping[str, str | bool]) -> float | None:
     """Return when a cookie expires; Max-Age takes precedence over Expires."""
+    if attributes.keys().isdisjoint(_OF_TIME):
+        return None
     now = time.time()
     age = parse_max_age(str(attributes.get("max-age", "")))
     if age is not None:

@@ -13,43 +13,28 @@ from yarl import URL
 
 from ..._hosts import is_ip_address
 from ..._types import LooseCookies, StrOrURL
-from ..._urls import checked_url, paths_of
+from ..._urls import checked_url
 from ..connect.tcp import socket_to
 from .cookie import EVERYWHERE, PREFIXES, Cookie, Identity, Site, expiry, given, site_of
 from .hosts import canonical_domain, default_path, domain_match, is_loopback, path_match
+from .kept import Choice, Kept, Place, Repeated, choose, place_of
 from .public_suffixes import is_public_suffix, load_rules
 from .sent import SentCookies
-from .set_cookie import (
-    SetCookie,
-    make_morsel,
-    parse_set_cookie,
-)
+from .set_cookie import SetCookie, parse_set_cookie
 
 #: Maximum number of cookies of a site, all its hosts together; and of all sites.
 MAX_PER_SITE = 180
 MAX_TOTAL = 3300
 #: How many are kept when there are too many, so that they are not sorted every time.
 _KEPT_TOTAL = 3000
+#: How many places, and how many headers, are remembered.
+_REMEMBERED = 128
 
 _ENCRYPTED = frozenset({"https", "wss"})
 _SIMPLE_COOKIE = SimpleCookie()
 
 #: The default of aiohttp's own methods: no host in particular.
 NOWHERE = URL()
-
-
-class _Kept:
-    """A cookie in the jar."""
-
-    __slots__ = ("cookie", "created", "sent", "used")
-
-    def __init__(self, cookie: Cookie, created: int) -> None:
-        self.cookie = cookie
-        self.created = created
-        #: When it was last set or sent, by the jar's own clock.
-        self.used = created
-        #: Its form in requests, as text and as a morsel; None before the first.
-        self.sent: tuple[str, Morsel[str]] | None = None
 
 
 class JarSettings:
@@ -103,18 +88,23 @@ class LiveCookieJar(JarSettings, AbstractCookieJar):
         self._treat_as_secure_origin = frozenset(
             checked_url(o, "treat_as_secure_origin").origin() for o in treat_as_secure_origin
         )
-        self._sites: dict[Site, dict[Identity, _Kept]] = {}
+        self._sites: dict[Site, dict[Identity, Kept]] = {}
         self._count = 0
         self._clock = 0
+        # Both hold until other cookies would be sent: most requests have those of the one before,
+        # and many servers set the same cookies with each response.
+        self._choices: dict[Place, Choice] = {}
+        self._repeated: dict[tuple[str, Place], Repeated] = {}
         load_rules()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_sites": None, "cookies": self.records()}
+        held = {"_sites": None, "_choices": None, "_repeated": None}
+        return {**self.__dict__, **held, "cookies": self.records()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         load_rules()
         records = state.pop("cookies")
-        vars(self).update(state, _sites={}, _count=0, _clock=0)
+        vars(self).update(state, _sites={}, _count=0, _clock=0, _choices={}, _repeated={})
         for cookie in records:
             self.keep(cookie)
 
@@ -157,8 +147,18 @@ class LiveCookieJar(JarSettings, AbstractCookieJar):
 
     def set_from_headers(self, headers: Sequence[str], url: URL, socket: str | None) -> None:
         """Like ``update_cookies_from_headers``, for a response from a Unix ``socket``."""
-        parsed = [found for header in headers if (found := parse_set_cookie(header))]
-        self._set(parsed, url, socket)
+        place = place_of(url, socket)
+        for header in headers:
+            repeated = self._repeated.get((header, place))
+            if repeated is not None and repeated.kept.cookie is repeated.cookie:
+                self._clock += 1
+                repeated.kept.used = self._clock
+            elif (parsed := parse_set_cookie(header)) is not None:
+                kept = self._set(parsed, url, socket)
+                if kept is not None and kept.cookie.expires is None:
+                    if len(self._repeated) >= _REMEMBERED:
+                        self._repeated.clear()
+                    self._repeated[header, place] = Repeated(kept, kept.cookie)
 
     def update_cookies(self, cookies: LooseCookies, response_url: URL = NOWHERE) -> None:
         """Store cookies as if a response had set them; without URL and domain, for every host."""
@@ -167,17 +167,17 @@ class LiveCookieJar(JarSettings, AbstractCookieJar):
     def set_values(self, cookies: LooseCookies, url: URL, socket: str | None) -> None:
         """Like ``update_cookies``, for a response from a Unix ``socket``."""
         pairs: Any = cookies.items() if isinstance(cookies, Mapping) else cookies
-        self._set([given(n, v, for_all=not url.raw_host) for n, v in pairs], url, socket)
+        for name, value in pairs:
+            self._set(given(name, value, for_all=not url.raw_host), url, socket)
 
-    def _set(self, cookies: Iterable[SetCookie], url: URL, socket: str | None) -> None:
-        changed = {
-            cookie.site
-            for parsed in cookies
-            if (cookie := self._accepted(parsed, url, socket)) is not None
-            if self.keep(cookie)
-        }
-        for site in changed:
-            self._limit(site)
+    def _set(self, parsed: SetCookie, url: URL, socket: str | None) -> Kept | None:
+        cookie = self._accepted(parsed, url, socket)
+        if cookie is None:
+            return None
+        kept = self.keep(cookie)
+        if kept is not None and kept.created == kept.used:
+            self._limit(cookie.site)
+        return kept
 
     def _accepted(self, parsed: SetCookie, url: URL, socket: str | None) -> Cookie | None:
         """Return the cookie to store, or None if it has to be ignored."""
@@ -250,27 +250,37 @@ class LiveCookieJar(JarSettings, AbstractCookieJar):
                 return True
         return False
 
-    def keep(self, cookie: Cookie) -> bool:
-        """Store ``cookie``, replacing the one with the same identity; return whether it is stored.
+    def keep(self, cookie: Cookie) -> Kept | None:
+        """Store ``cookie``, replacing the one with the same identity; return it as it is stored.
 
-        An expired cookie deletes that one: this is how servers log users out.
+        An expired cookie deletes that one, and is not stored: this is how servers log users out.
         """
-        site = self._sites.get(cookie.site)
-        old = None if site is None else site.get(cookie.identity)
-        if cookie.expires is not None and cookie.expires <= time.time():
+        where, identity, now = cookie.site, cookie.identity, time.time()
+        site = self._sites.get(where)
+        old = None if site is None else site.get(identity)
+        if cookie.expires is not None and cookie.expires <= now:
             if old is not None:
                 self._remove([old])
-            return False
+            return None
         self._clock += 1
-        new = _Kept(cookie, self._clock)
+        if old is not None and cookie.prolongs(old.cookie, now):
+            old.cookie, old.used = cookie, self._clock
+            return old
+        self._forget()
+        new = Kept(cookie, self._clock)
         if old is not None:
             new.created = old.created
         else:
             self._count += 1
         if site is None:
-            site = self._sites[cookie.site] = {}
-        site[cookie.identity] = new
-        return True
+            site = self._sites[where] = {}
+        site[identity] = new
+        return new
+
+    def _forget(self) -> None:
+        """Forget what held for the cookies until now: they change."""
+        self._choices.clear()
+        self._repeated.clear()
 
     def restore(self, cookies: Iterable[Cookie]) -> None:
         """Store cookies that were read from a file."""
@@ -315,7 +325,9 @@ class LiveCookieJar(JarSettings, AbstractCookieJar):
             ]
         )
 
-    def _remove(self, doomed: Iterable[_Kept]) -> None:
+    def _remove(self, doomed: Sequence[Kept]) -> None:
+        if doomed:
+            self._forget()
         for kept in doomed:
             site = self._sites[kept.cookie.site]
             del site[kept.cookie.identity]
@@ -333,33 +345,24 @@ class LiveCookieJar(JarSettings, AbstractCookieJar):
 
     def cookies_for(self, url: URL, socket: str | None) -> SentCookies:
         """Like ``filter_cookies``, for a request to a Unix ``socket``."""
+        place = place_of(url, socket)
+        choice = self._choices.get(place)
+        if choice is None or choice.until <= time.time():
+            choice = self._choose(url, socket)
+            if len(self._choices) >= _REMEMBERED:
+                self._choices.clear()
+            self._choices[place] = choice
+        self._clock += 1
+        for kept in choice.kept:
+            kept.used = self._clock
+        return choice.sent.copy()
+
+    def _choose(self, url: URL, socket: str | None) -> Choice:
         host = url.raw_host or ""
         found = list(self._sites.get(EVERYWHERE, {}).values())
         if host and (self._unsafe or not is_ip_address(host)):
             found += self._sites.get((socket, site_of(host)), {}).values()
-        sent = SentCookies()
-        if not found:
-            return sent
-        encrypted = self._is_encrypted(url)
-        ways = encrypted, is_loopback(host)
-        path, decoded = paths_of(url)
-        now = time.time()
-        chosen = [
-            kept
-            for kept in found
-            if kept.cookie.goes_to(host, path, now, *ways)
-            or (decoded != path and kept.cookie.goes_to(host, decoded, now, *ways))
-        ]
-        if len(chosen) > 1:
-            chosen.sort(key=lambda kept: (-len(kept.cookie.path), kept.created))
-        self._clock += 1
-        for kept in chosen:
-            kept.used = self._clock
-            if kept.sent is None:
-                name, value = kept.cookie.name, self._coded(kept.cookie.value)
-                kept.sent = (f"{name}={value}" if name else value), make_morsel(name, value)
-            sent.add(kept.cookie.name, *kept.sent)
-        return sent
+        return choose(found, url, encrypted=self._is_encrypted(url), coded=self._coded)
 
     def _coded(self, value: str) -> str:
         if self._quote_cookie and not value.startswith('"'):
@@ -371,6 +374,7 @@ class LiveCookieJar(JarSettings, AbstractCookieJar):
     def clear(self, predicate: Callable[[Morsel[str]], bool] | None = None) -> None:
         """Remove all cookies, or those for which ``predicate`` returns true."""
         if predicate is None:
+            self._forget()
             self._sites, self._count = {}, 0
             return
         self.discard([cookie for cookie in self.records() if predicate(cookie.morsel())])
@@ -388,8 +392,9 @@ class LiveCookieJar(JarSettings, AbstractCookieJar):
 
     def adopt(self, other: LiveCookieJar) -> None:
         """Replace all cookies by those of ``other``, which must not be used afterwards."""
+        self._forget()
         self._sites, self._count, self._clock = other._sites, other._count, other._clock
 
 
-def _age(kept: _Kept) -> int:
+def _age(kept: Kept) -> int:
     return kept.created

@@ -33,6 +33,13 @@ class SentCookies(BaseCookie[str]):
         self.pairs = (*self.pairs, (name, text))
         dict.setdefault(self, name, morsel)
 
+    def copy(self) -> SentCookies:
+        """Return a copy, to which cookies can be added."""
+        copied = SentCookies()
+        dict.update(copied, self)
+        copied.pairs = self.pairs
+        return copied
+
     def load(self, rawdata: Any) -> None:
         """Append the cookies given for one request, replacing those with the same names.
 

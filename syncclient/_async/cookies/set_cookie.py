@@ -46,7 +46,7 @@ class SetCookie(NamedTuple):
 
 def parse_set_cookie(header: str) -> SetCookie | None:
     """Return the cookie of a header, or None if the header has to be ignored."""
-    if _SPOILT.search(header) is not None:
+    if not header.isprintable() and _SPOILT.search(header) is not None:
         return None
     pair, _, rest = header.partition(";")
     name, equals, value = pair.partition("=")
