@@ -83,9 +83,14 @@ _FLAGS: dict[str, Here] = {
         ("-n --netrc", "nothing: .netrc is read, unless --no-env is given"),
         ("--http1.1", "nothing: HTTP/1.1 is always used"),
         ("--http2 --http3", "nothing: only HTTP/1.1 is supported"),
+        ("-1 --tlsv1 --tlsv1.0", "--ssl tls1"),
+        ("--tlsv1.1", "--ssl tls1.1"),
+        ("--tlsv1.2", "--ssl tls1.2"),
+        ("--tlsv1.3", "--ssl tls1.3"),
+        ("--tls-max", _as("--ssl tls{}")),
         # HTTPie's.
         ("--download", "the command: syncclient download URL"),
-        ("--style --format-options --sorted --unsorted", "--pretty all|colors|format|none"),
+        ("--format-options --sorted --unsorted", "--pretty all|colors|format|none"),
         ("--all", "-v, which shows each redirect too"),
     )
     for name in names.split()

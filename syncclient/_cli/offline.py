@@ -126,6 +126,11 @@ def _ways(access: Access, *, secrets: bool) -> list[str]:
         words += [kind, access.verify]
     for option, path in (("--cert", access.cert), ("--key", access.cert_key)):
         words += [] if path is None else [option, path]
+    if access.tls is not None:
+        version = access.tls.removeprefix("tls")
+        words += [f"--tlsv{version if '.' in version else version + '.0'}", "--tls-max"]
+        words.append(version if "." in version else f"{version}.0")
+    words += [] if access.ciphers is None else ["--ciphers", access.ciphers]
     if access.proxy is not None:
         words += ["-x", access.proxy if secrets else redacted_url(access.proxy)]
     if not access.env:

@@ -32,6 +32,13 @@ F = TypeVar("F", bound=Callable[..., Any])
 CONNECT_TIMEOUT = 30.0
 READ_TIMEOUT = 300.0
 
+_VERSIONS = {
+    "tls1": ssl_module.TLSVersion.TLSv1,
+    "tls1.1": ssl_module.TLSVersion.TLSv1_1,
+    "tls1.2": ssl_module.TLSVersion.TLSv1_2,
+    "tls1.3": ssl_module.TLSVersion.TLSv1_3,
+}
+
 _SOCKS = ("socks4://", "socks4a://", "socks5://", "socks5h://")
 
 _OPTIONS: tuple[Callable[[Any], Any], ...] = (
@@ -59,6 +66,13 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     ),
     click.option("--cert", metavar="PATH", help="Client certificate (PEM), with its key or not."),
     click.option("--cert-key", metavar="PATH", help="The key of --cert."),
+    click.option(
+        "--ssl",
+        "tls",
+        type=click.Choice(["tls1", "tls1.1", "tls1.2", "tls1.3"]),
+        help="The one version of TLS to speak.",
+    ),
+    click.option("--ciphers", metavar="LIST", help="Ciphers up to TLS 1.2, in OpenSSL's words."),
     click.option(
         "--proxy", metavar="URL", help="http://, or with python-socks socks5://, and so on."
     ),
@@ -99,6 +113,8 @@ class Access:
     verify: str
     cert: str | None
     cert_key: str | None
+    tls: str | None
+    ciphers: str | None
     proxy: str | None
     env: bool
     session_file: str | None
@@ -212,9 +228,20 @@ def _tls(access: Access) -> ssl_module.SSLContext | bool:
     verify = access.verify.lower()
     if access.cert_key is not None and access.cert is None:
         raise click.UsageError("--cert-key is the key of a certificate: add --cert PATH")
-    if verify in ("yes", "true", "no", "false") and access.cert is None:
+    plain = access.cert is None and access.tls is None and access.ciphers is None
+    if plain and verify in ("yes", "true", "no", "false"):
         return verify in ("yes", "true")
     context = _context(access.verify)
+    if access.tls is not None:
+        context.minimum_version = context.maximum_version = _VERSIONS[access.tls]
+    if access.ciphers is not None:
+        try:
+            context.set_ciphers(access.ciphers)
+        except ssl_module.SSLError:
+            raise click.UsageError(
+                f"--ciphers {access.ciphers}: OpenSSL knows none of these; 'openssl ciphers' "
+                "lists them"
+            ) from None
     if access.cert is not None:
         try:
             context.load_cert_chain(access.cert, access.cert_key)

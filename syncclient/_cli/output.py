@@ -105,14 +105,17 @@ def is_binary(body: bytes) -> bool:
     return b"\0" in body[:8192]
 
 
-def pretty_body(text: str, content_type: str, *, reformat: bool) -> Text:
-    """Return a body with colours, and JSON indented if ``reformat``."""
+def pretty_body(text: str, content_type: str, *, reformat: bool, style: str | None = None) -> Text:
+    """Return a body with colours, those of ``style``, and JSON indented if ``reformat``."""
+    theme = style or "ansi_dark"
     if is_json(content_type) or (reformat and not content_type and _looks_like_json(text)):
         shown = printable(indented(text) if reformat else text)
+        if style is not None:
+            return Syntax("", "json", theme=style, background_color="default").highlight(shown)
         return JSONHighlighter()(Text(shown))
     for word, lexer in _LEXERS.items():
         if word in content_type.lower():
-            coloured = Syntax("", lexer, theme="ansi_dark", background_color="default")
+            coloured = Syntax("", lexer, theme=theme, background_color="default")
             return coloured.highlight(printable(text))
     return Text(printable(text))
 

@@ -44,6 +44,8 @@ class Show:
     stream: bool
     pretty: str | None
     show_secrets: bool
+    #: A style of pygments for bodies.
+    style: str | None = None
 
     @property
     def formatted(self) -> bool:
@@ -106,7 +108,8 @@ def show_request(exchange: Exchange, body: Body, how: Show) -> None:
     if "B" in how.parts and body.shown is not None and exchange.has_body:
         shown = body.plain if how.show_secrets and body.plain else body.shown
         formatted = how.formatted or how.apart
-        heads.print(pretty_body(shown, body.content_type or "", reformat=formatted))
+        kind = body.content_type or ""
+        heads.print(pretty_body(shown, kind, reformat=formatted, style=how.style))
         if how.parts != {"B"}:
             heads.print()
 
@@ -141,7 +144,8 @@ def _show_body(response: Response, how: Show) -> bool:
         return True
     decoded = response.text(errors="replace")
     if len(data) <= _COLOURED:
-        text = pretty_body(decoded, response.content_type, reformat=how.formatted)
+        kind = response.content_type
+        text = pretty_body(decoded, kind, reformat=how.formatted, style=how.style)
     else:
         text = Text(printable(decoded))
     out.print(text, end="" if text.plain.endswith("\n") else "\n")

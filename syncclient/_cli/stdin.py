@@ -14,6 +14,8 @@ from typing import cast
 #: Bytes to collect, so that the body has a length: not every server accepts chunks.
 GATHERED = 16 * 2**20
 _PIECE = 2**16
+#: Bytes of a file that are looked at, to know whether they are JSON.
+_SMALL = 2**20
 #: How such a body is shown.
 STDIN = "(stdin)"
 
@@ -38,14 +40,31 @@ def pipe_has_data() -> bool:
     return any(event & select.POLLIN for _, event in poll.poll(0))
 
 
+def file_waits() -> bool:
+    """Return whether stdin is a file that nobody has begun to read.
+
+    A list that a loop of the shell reads has lost its first line by now.
+    """
+    if not something_comes():
+        return False
+    try:
+        descriptor = sys.stdin.fileno()
+        told = os.fstat(descriptor)
+        begun = not stat.S_ISREG(told.st_mode) or os.lseek(descriptor, 0, os.SEEK_CUR) > 0
+    except OSError:  # something else stands in its place
+        return False
+    return not begun and told.st_size > 0
+
+
 def stdin_body(*, chunked: bool) -> bytes | BufferedReader | Iterator[bytes]:
     """Return the body from stdin. Blocks until its end, or until ``GATHERED`` bytes are read.
 
-    A file is sent from its current position, with its length. ``chunked`` does not wait: each
-    piece is sent as it arrives.
+    A file above 1 MiB is sent from its current position, with its length. ``chunked`` does not
+    wait: each piece is sent as it arrives.
     """
     file = cast(BufferedReader, sys.stdin.buffer)
-    if stat.S_ISREG(os.fstat(file.fileno()).st_mode) and not chunked:
+    told = os.fstat(file.fileno())
+    if stat.S_ISREG(told.st_mode) and not chunked and told.st_size > _SMALL:
         return file
     if chunked:
         return _pieces(file)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from difflib import get_close_matches
 from typing import Any, TypeVar
 
 import click
+from pygments.styles import get_all_styles  # type: ignore[import-untyped]
 
 from .. import ClientError
 from .exchanges import Exchanges
@@ -16,7 +18,7 @@ from .offline import show_curl, show_offline
 from .options import Access, access_options, open_session
 from .show import LETTERS, Show, show, show_exchanges
 from .spelling import taken_apart
-from .stdin import STDIN, guessed_type, pipe_has_data, something_comes, stdin_body
+from .stdin import STDIN, file_waits, guessed_type, pipe_has_data, something_comes, stdin_body
 from .terminal import out_is_terminal
 from .urls import full_url
 
@@ -41,6 +43,13 @@ def _print_option(context: click.Context, parameter: click.Parameter, what: str 
     return what
 
 
+def _style(context: click.Context, parameter: click.Parameter, name: str | None) -> str | None:
+    if name is not None and name not in (known := sorted(get_all_styles())):
+        near = get_close_matches(name, known, 3) or known
+        raise click.BadParameter(f"there is no {name!r}; write one of {', '.join(near)}")
+    return name
+
+
 _SHOWN: tuple[Callable[[Any], Any], ...] = (
     click.option("-v", "--verbose", is_flag=True, help="Show the request too, and timings."),
     click.option("-h", "--headers", "headers_only", is_flag=True, help="Show the head only."),
@@ -61,6 +70,12 @@ _SHOWN: tuple[Callable[[Any], Any], ...] = (
         "--pretty",
         type=click.Choice(["all", "colors", "format", "none"]),
         help="In a terminal all; in a pipe none.",
+    ),
+    click.option(
+        "--style",
+        metavar="NAME",
+        callback=_style,
+        help="Colours of bodies: a style of pygments, such as monokai.",
     ),
     click.option("--show-secrets", is_flag=True, help="Show passwords, tokens, cookies."),
     click.option("--offline", is_flag=True, help="Show the request, and send nothing."),
@@ -106,7 +121,8 @@ def request_options(
     Files of the body are open until ``stack`` closes.
     """
     items = parse_items(texts, body_type, raw)
-    expected = method in _WITH_BODY and not items.has_body and not ignore_stdin
+    expected = method in _WITH_BODY or (method is None and file_waits())
+    expected = expected and not items.has_body and not ignore_stdin
     body = _body(items, body_type, stack, from_stdin=expected, chunked=chunked)
     headers = items.headers
     if body.content_type is not None:
@@ -252,4 +268,5 @@ def _how(method: str, given: dict[str, Any]) -> Show:
         stream=given["stream"],
         pretty=given["pretty"],
         show_secrets=given["show_secrets"],
+        style=given["style"],
     )

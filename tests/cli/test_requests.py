@@ -306,6 +306,59 @@ def served_as(ca: trustme.CA, name: str) -> ssl.SSLContext:
     return context
 
 
+def test_versions_and_ciphers_of_tls(
+    raw_server: StartRawServer, ca: trustme.CA, command: Command
+) -> None:
+    """--ssl speaks the one version, --ciphers has a list of OpenSSL's; both in curl's words."""
+
+    def ok(conn: RawConnection) -> None:
+        conn.read_request()
+        sock: Any = conn.sock
+        conn.respond(f"{sock.version()} {sock.cipher()[0]}".encode())
+
+    def ask(*options: str, least: ssl.TLSVersion = ssl.TLSVersion.TLSv1_2) -> int:
+        context = served_as(ca, "127.0.0.1")
+        context.minimum_version = least
+        return command(raw_server(ok, tls=context).url, "--verify=no", *options)
+
+    assert ask("--ssl", "tls1.2", "--ciphers", "ECDHE+AES256") == 0
+    assert command.out.startswith(b"TLSv1.2 ECDHE-")
+    assert b"AES256" in command.out
+    assert ask("--ssl", "tls1.3") == 0
+    assert command.out.startswith(b"TLSv1.3 ")
+    assert ask("--ssl", "tls1.2", least=ssl.TLSVersion.TLSv1_3) == 12
+    assert command("https://h/", "--ciphers", "nonsense") == 2
+    assert "'openssl ciphers' lists them" in command.err
+    assert command("https://h/", "--ssl", "tls1.2", "--ciphers", "HIGH", "--curl") == 0
+    assert command.out.startswith(b"curl --tlsv1.2 --tls-max 1.2 --ciphers HIGH ")
+
+
+def test_a_style_of_bodies(app: AppServer, command: Command, monkeypatch: Any) -> None:
+    """--style takes a style of pygments, for JSON too; one that is none names those near it."""
+    monkeypatch.setenv("COLORTERM", "truecolor")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    shown = []
+    for style in ([], ["--style", "monokai"], ["--style", "friendly"]):
+        assert command(f"{app.url}/json", "--pretty=colors", *style) == 0
+        shown.append(command.out)
+    assert len(set(shown)) == 3
+    assert command("http://h/", "--style", "monokay") == 2
+    assert "there is no 'monokay'; write one of monokai" in command.err
+
+
+@pytest.mark.parametrize("read", [0, 1], ids=["from its start", "read in part"])
+def test_a_file_as_stdin_needs_no_verb(app: AppServer, tmp_path: Path, read: int) -> None:
+    """`syncclient URL < body.json` is a POST; the rest of a list that a loop reads is not sent."""
+    file = tmp_path / "body.json"
+    file.write_bytes(b'{"a": 1}')
+    command_line = [sys.executable, "-m", "syncclient", f"{app.url}/anything"]
+    with file.open("rb", buffering=0) as stdin:
+        stdin.seek(read)
+        ran = subprocess.run(command_line, stdin=stdin, capture_output=True, timeout=60, check=True)
+    echo = json.loads(ran.stdout)
+    assert (echo["method"], echo["json"]) == (("GET", None) if read else ("POST", {"a": 1}))
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no poll for pipes")
 def test_a_pipe_that_is_not_read_is_told(app: AppServer) -> None:
     """Without a method, stdin is not sent, and a message says so."""
