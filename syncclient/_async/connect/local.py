@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import ssl
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -27,8 +26,7 @@ if TYPE_CHECKING:
     from aiohttp.tracing import Trace
 
 
-@dataclass(frozen=True, kw_only=True)
-class UnixSettings(PoolSettings):
+class UnixSettings(PoolSettings, kw_only=True):
     """Settings of connections over a Unix socket."""
 
     path: str
@@ -40,8 +38,7 @@ class UnixSettings(PoolSettings):
         return UnixPool(self)
 
 
-@dataclass(frozen=True, kw_only=True)
-class PipeSettings(PoolSettings):
+class PipeSettings(PoolSettings, kw_only=True):
     """Settings of connections over a named pipe of Windows."""
 
     path: str

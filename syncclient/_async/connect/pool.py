@@ -12,7 +12,7 @@ import contextlib
 import weakref
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -21,6 +21,7 @@ import aiohttp
 from aiohttp.client_exceptions import ServerDisconnectedError
 
 from ..._timeout import limits_pool, pool_limit
+from ..._values import Value
 from ..engine.connectors import (
     ConnectorSteps,
     connections_in_use,
@@ -44,8 +45,7 @@ if TYPE_CHECKING:
     from aiohttp.tracing import Trace
 
 
-@dataclass(frozen=True)
-class HostSnapshot:
+class HostSnapshot(Value):
     """The connections of a pool to one host at one moment.
 
     Attributes:
@@ -70,8 +70,7 @@ class HostSnapshot:
         )
 
 
-@dataclass(frozen=True)
-class PoolSnapshot:
+class PoolSnapshot(Value):
     """The state of a pool at one moment.
 
     Attributes:
@@ -119,8 +118,7 @@ def _added(
     return hosts
 
 
-@dataclass(frozen=True)
-class PoolSettings:
+class PoolSettings(Value):
     """The settings that all kinds of pools have."""
 
     limit: int = 100

@@ -7,13 +7,13 @@ import inspect
 import ipaddress
 import socket
 from collections.abc import Awaitable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from ..._hosts import host_key
+from ..._values import Value
 from .per_loop import PerLoop
 
 #: What a resolver of the user's may answer for one address: its text, or aiohttp's dictionary.
@@ -38,8 +38,7 @@ class Names(Protocol):
         ...
 
 
-@dataclass(frozen=True, repr=False)
-class SystemNames:
+class SystemNames(Value):
     """The operating system's resolver, on the worker threads of the loop's executor."""
 
     def __repr__(self) -> str:
@@ -50,8 +49,7 @@ class SystemNames:
         return SystemResolver()
 
 
-@dataclass(frozen=True, repr=False)
-class ServerNames:
+class ServerNames(Value):
     """DNS servers asked directly, through aiodns."""
 
     nameservers: tuple[str, ...] | None
@@ -70,8 +68,7 @@ class ServerNames:
         return aiohttp.AsyncResolver(**options)
 
 
-@dataclass(frozen=True, repr=False)
-class CustomNames:
+class CustomNames(Value):
     """A resolver of the user's: blocking, so on a worker thread, or with an async ``resolve``."""
 
     resolver: Resolve
@@ -84,8 +81,7 @@ class CustomNames:
         return _CustomResolver(self.resolver)
 
 
-@dataclass(frozen=True, repr=False)
-class PinnedNames:
+class PinnedNames(Value):
     """Addresses given by hand for some hosts, and another resolver for all the rest."""
 
     pins: tuple[tuple[str, tuple[str, ...]], ...]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from ..._values import Value
 from .receive_queue import ReceiveQueue
 from .sender import SendWindow
 
@@ -27,8 +27,7 @@ GOING_AWAY_TIMEOUT = 2.0
 LINGER = 1.0
 
 
-@dataclass(frozen=True)
-class Opened:
+class Opened(Value):
     """The result of the handshake, for the face."""
 
     protocol: str | None
@@ -40,8 +39,7 @@ class Opened:
     extra: Mapping[str, object]
 
 
-@dataclass(frozen=True)
-class SocketSettings:
+class SocketSettings(Value):
     """The keywords of ``ws_connect`` that do not concern the handshake.
 
     Args:
