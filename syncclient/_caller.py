@@ -38,7 +38,7 @@ class Caller(Protocol):
 
     @property
     def listening(self) -> bool:
-        """Whether the caller is waiting, or will come, to run what it is given."""
+        """Whether the caller is waiting for functions to run, or soon will be."""
 
     async def execute(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run ``function`` in the caller's thread and context, and await it."""
@@ -83,7 +83,7 @@ class ReturningCaller:
         self._arrived = asyncio.Event()
 
     def __enter__(self) -> None:
-        """Let the running call take callbacks from now on."""
+        """Use the running call for callbacks from now on."""
         self._here = current_caller.get()
         self._arrived.set()
 

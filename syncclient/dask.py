@@ -57,7 +57,7 @@ def fetch(
     pause: float = 1.0,
     client: Client | None = None,
 ) -> list[Future[int]]:
-    """GET every address once, and write what comes of it as Parquet.
+    """GET every address once, and write the results as Parquet.
 
     Blocks until the addresses are divided, not until they are fetched: give the futures to
     ``distributed.progress`` or ``distributed.wait``. The result of each is its number of rows.
@@ -145,7 +145,7 @@ class _Visit:
     pause: float
 
     def __call__(self, part: str) -> int:
-        """Fetch what is missing of the part, and return how many rows it has."""
+        """Fetch the missing rows of the part, and return the number of its rows."""
         files, root = fsspec.url_to_fs(self.folder)
         results = f"{root}/results/{part}"
         files.makedirs(results, exist_ok=True)

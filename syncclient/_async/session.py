@@ -1,4 +1,4 @@
-"""The async client: aiohttp's session, and the registry of what is open through it."""
+"""The async client: aiohttp's session, and the registry of objects opened through it."""
 
 from __future__ import annotations
 
@@ -269,7 +269,7 @@ class AsyncSession:
         timeout: ClientTimeout,
         options: dict[str, Any],
     ) -> Awaitable[AnyResponse]:
-        """Return one request, which follows no redirect, on its way."""
+        """Send one request, without following redirects; await the result for the response."""
         if timeout is not self._given:
             self._given, self._exact = timeout, on_time(timeout)
         planned = self.lean.plan(progress, method, url, self._exact, options)
@@ -394,9 +394,9 @@ class AsyncSession:
             raise connector_closed()
 
     def adopt(self, live: SupportsAclose, *, lasts: bool = False) -> None:
-        """Have ``live`` closed with the session, unless it is forgotten before.
+        """Close ``live`` with the session, unless it is forgotten before.
 
-        One that ``lasts`` does not end by itself, so nobody waits for that.
+        An object that ``lasts`` does not end on its own, so its end is not waited for.
         """
         self._open.add(live)
         if lasts:
@@ -422,7 +422,7 @@ class AsyncSession:
         return session
 
     def _let_go(self) -> None:
-        """Forget the sessions that nobody can use again. Here: no finaliser may touch them."""
+        """Drop the sessions that can no longer be used: no finaliser may touch them."""
         for key, session in list(self._others.items()):
             if key() is None and not session._open:
                 session.lean.close()
@@ -444,7 +444,7 @@ class AsyncSession:
         return len(self._open) > len(self._lasting)
 
     async def aclose(self) -> None:
-        """Close all that is open, all at once, and then the connections."""
+        """Close all open objects at the same time, and then the connections."""
         others = self._others.values()
         live = [*self._open, *(each for session in others for each in session._open)]
         try:

@@ -49,7 +49,7 @@ class FileReader:
             # Text that is typed in: read() would wait for a whole block.
             self._read = cast(Any, file).readline
         elif self.size is None and not self._is_text:
-            # A pipe: likewise, take what is there.
+            # A pipe: likewise, take the available data.
             self._read = getattr(file, "read1", file.read)
 
     def read(self) -> bytes | None:
@@ -101,7 +101,7 @@ def reads_text(file: object) -> bool:
 def small_text(file: Any, limit: int) -> str | None:
     """Return the rest of a text file, or None if it may have more than ``limit`` characters.
 
-    The position then is what it was.
+    The position is then unchanged.
     """
     if isinstance(file, io.StringIO):
         return file.read()

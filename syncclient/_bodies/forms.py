@@ -1,6 +1,6 @@
 """Forms: the meaning of the values of a dict or of pairs, and the names in a multipart body.
 
-Values mean what they mean in requests; names are written as browsers write them.
+Values have the same meaning as in requests; names are written as in browsers.
 """
 
 from __future__ import annotations

@@ -133,7 +133,7 @@ def outgoing(
             loop itself reads.
 
     Raises:
-        TypeError, ValueError: ``data`` cannot be sent; the message says what can.
+        TypeError, ValueError: ``data`` cannot be sent; the message says what to pass instead.
     """
     if reporting is None and isinstance(data, bytes) and len(data) <= _LARGE:
         return Outgoing(data)

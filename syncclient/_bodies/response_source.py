@@ -49,7 +49,7 @@ class ContentSource:
             self._stream._refuse()
 
     def close(self, error: BaseException | None) -> None:
-        """Let others read again."""
+        """Allow other readers again."""
         readers = self._stream._readers
         if self in readers:
             readers.remove(self)

@@ -144,7 +144,7 @@ class BodyWriter(io.BufferedIOBase):
 def copied(error: BaseException, interrupted: str) -> Exception:
     """Return a copy of ``error`` for another thread: sharing one would mix their tracebacks.
 
-    For what is no Exception, return a ClientPayloadError that begins with ``interrupted``.
+    If it is not an Exception, return a ClientPayloadError that begins with ``interrupted``.
     """
     if not isinstance(error, Exception):
         return ClientPayloadError(f"{interrupted}: {error!r}")

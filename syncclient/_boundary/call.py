@@ -96,7 +96,7 @@ class Job:
             self.future.set_result(None)
 
     def outcome(self) -> Any:
-        """Return what the function returned, or raise what it raised; once. Loop thread only."""
+        """Return the function's result, or raise its exception; once. Loop thread only."""
         if self.error is not None:
             # Taken out first: the traceback holds this frame, and the frame the job.
             error, self.error = self.error, None
@@ -140,7 +140,7 @@ class CallerLink:
         return call is None or bool(call._jobs)
 
     def cut(self) -> None:
-        """Let go of the call, which has ended."""
+        """Drop the call, which has ended."""
         self._call = None
 
 

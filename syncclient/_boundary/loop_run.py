@@ -42,7 +42,7 @@ Reason = Callable[[], Exception]
 
 
 class Begins(Pending, Protocol):
-    """A call on its way to the loop thread."""
+    """A call posted to the loop thread."""
 
     def begin(self, context: Context) -> None:
         """Start it, in the context of its caller. Loop thread only."""

@@ -48,7 +48,7 @@ _ENGINE = frozenset(
 )
 #: What each thread is running; some interpreters cannot say.
 _frames: Callable[[], dict[int, FrameType]] = getattr(sys, "_current_frames", dict)
-#: Calls what it is given, without bytecode.
+#: Calls its argument, without bytecode.
 _call = operator.methodcaller("__call__")
 _STANDARD_LIBRARY = os.path.dirname(os.__file__) + os.sep
 _DEBUGGERS = frozenset({"bdb", "pdb"})

@@ -1,4 +1,4 @@
-"""Waits of callers, in slices, so that a thread notices what is raised into it.
+"""Waits of callers, in slices, so that a thread notices exceptions that are raised into it.
 
 Why slices: a signal that arrives after the wait has begun, and before the thread really
 sleeps, would otherwise be noticed only when the wait is over; on Windows no signal ends a

@@ -102,7 +102,7 @@ class DaemonExecutor(ThreadPoolExecutor):
                 self._waiting += 1
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Tell the workers to leave, and wait for them unless one is busy, and perhaps stuck.
+        """Stop the workers, and wait for them unless one is busy and may be stuck.
 
         With ``cancel_futures``, results of busy workers are dropped from now on. An event loop
         that closes calls this without ``wait``; its owner can still wait afterwards.

@@ -49,7 +49,7 @@ _TABLE: tuple[tuple[type[Exception], str], ...] = (
 #: aiohttp's words for a body that ends before its length or its last chunk.
 _CUT_SHORT = "Not enough data to satisfy"
 
-#: What is not the library's to tell: the end of a ``syncclient.timeout()`` block, and a mistake.
+#: Errors that are not translated: the end of a ``syncclient.timeout()`` block, and misuse.
 _OURS = (DeadlineError, BlockingCallError)
 
 

@@ -1,4 +1,4 @@
-"""The keywords of httpx's transports as a session of ours."""
+"""The keywords of httpx's transports, converted to a syncclient session."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SocketOption = (
     tuple[int, int, int] | tuple[int, int, bytes | bytearray] | tuple[int, int, None, int]
 )
 
-#: Headers that the engine would add: what is sent is what the library says, and nothing else.
+#: Headers that the engine would add, but must not: only the library's headers are sent.
 _NONE_ADDED = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 
 #: Seconds of silence before the first probe, between two, and how many of them: a connection
@@ -133,7 +133,7 @@ class Way:
             skip_auto_headers=_NONE_ADDED,
             timeout=None,
         )
-        # Transports are dropped: then the session retires, and streams that are read go on.
+        # Transports are dropped: then the session retires, and open streams continue.
         self.session._opened_at = None
         if uds is not None:
             self.options["ssl"] = context

@@ -186,7 +186,7 @@ class AwaitedDoor(Door):
 
 
 class BlockingStream:
-    """A body as it comes: what has arrived is one chunk, and nothing is read ahead."""
+    """A body as it arrives: received data is one chunk, and nothing is read ahead."""
 
     _library: ClassVar[Library]
 

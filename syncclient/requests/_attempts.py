@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 #: What is left, at least, of a deadline: a limit of 0 would be none.
 _AT_ONCE = 1e-6
 
-#: Bytes of a body nobody wants that are read at a time.
+#: Bytes of an unwanted body that are read at a time.
 _DRAINED = 2**16
 
 #: urllib3's own: programs and tests look there.
@@ -145,7 +145,7 @@ def _counted(
     pool: HTTPConnectionPool,
     error: Exception,
 ) -> Retry:
-    """Return what is left of ``retries`` after ``error``; raise it if that is nothing."""
+    """Return the remaining ``retries`` after ``error``; raise it if none are left."""
     try:
         if isinstance(error, InvalidHeader):
             raise error  # which urllib3 does not count
@@ -162,7 +162,7 @@ def _may_repeat(retries: Retry) -> bool:
 
 
 def _shorten(options: dict[str, Any], limits: Limits, due: float | None) -> None:
-    """Leave the next attempt what is left of the adapter's deadline."""
+    """Give the next attempt the rest of the adapter's deadline."""
     if due is not None:
         left = max(due - time.monotonic(), _AT_ONCE)
         options["timeout"] = attr.evolve(limits.engine, total=left)

@@ -94,7 +94,7 @@ class Body:
         return self._piece[start : self._piece_at]
 
     def close(self) -> None:
-        """Drop what has not been read. Any thread; never waits."""
+        """Drop the unread data. Any thread; never waits."""
         self._closed = True
 
     def isclosed(self) -> bool:
@@ -155,7 +155,7 @@ class WholeBody(Body):
         return data
 
     def close(self) -> None:
-        """Drop what has not been read."""
+        """Drop the unread data."""
         self._closed = True
         self._begun, self._data = True, b""
 

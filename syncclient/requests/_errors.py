@@ -63,7 +63,7 @@ def as_urllib3(
     Args:
         error: what the engine raised.
         pool: urllib3's, which its errors name.
-        target: what was asked of the server, as errors show it.
+        target: the request target, as shown in errors.
         limits: those of the request.
     """
     if isinstance(error, DeadlineError):

@@ -39,7 +39,7 @@ class ASGIMount(Serving):
         self._lifespan = Lifespan(application, self._state)
 
     async def start(self) -> None:
-        """Run the application's startup. Raises what it fails with."""
+        """Run the application's startup. Raises the application's error if it fails."""
         await self._lifespan.start()
 
     async def close(self) -> None:
@@ -48,7 +48,7 @@ class ASGIMount(Serving):
         await self._lifespan.stop()
 
     async def answer(self, exchange: ServerExchange) -> None:
-        """Have the application answer."""
+        """Call the application, and send its response."""
         request = exchange.request
         url = exchange.url
         upgrade = request.headers.get(hdrs.UPGRADE, "").lower() == "websocket"

@@ -257,7 +257,7 @@ class ServerExchange:
         self._response = response
 
     def fail(self, error: BaseException | None) -> None:
-        """Break the connection for the reason of ``error``, after what has been sent."""
+        """Break the connection because of ``error``, after the data already sent."""
         transport = self.request.transport
         if not isinstance(transport, MemoryTransport):
             return  # the client has gone

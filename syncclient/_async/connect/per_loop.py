@@ -40,7 +40,7 @@ class PerLoop(Generic[T]):
         while True:
             try:
                 return list(self._values.values())
-            except RuntimeError:  # another loop has come meanwhile
+            except RuntimeError:  # another loop was added in the meantime
                 continue
 
     def __reduce__(self) -> tuple[object, ...]:

@@ -119,12 +119,12 @@ class SystemResolver(AbstractResolver):
         places = _places.here()
         await places.acquire()
         asking = asyncio.get_running_loop().run_in_executor(None, _ask, host, port, family)
-        # Once the system has answered: a stuck look-up keeps its place, whoever gives it up.
+        # Once the system has answered: a stuck look-up keeps its place even if it is abandoned.
         asking.add_done_callback(lambda _: places.release())
         return await asyncio.shield(asking)
 
     async def close(self) -> None:
-        """Do nothing: a look-up under way ends by itself, and nobody waits for it."""
+        """Do nothing: running look-ups end on their own, and are not waited for."""
 
 
 #: Look-ups of the system that run at once. Others wait, and not for code of users.
@@ -213,7 +213,7 @@ class _PinnedResolver(AbstractResolver):
 
 
 def is_address(text: str) -> bool:
-    """Tell whether ``text`` is an IP address, with or without a zone."""
+    """Return whether ``text`` is an IP address, with or without a zone."""
     try:
         ipaddress.ip_address(text)
     except ValueError:

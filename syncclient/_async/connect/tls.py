@@ -1,4 +1,4 @@
-"""TLS trust: which certificate authorities a connection believes, when nobody said otherwise."""
+"""TLS trust: the certificate authorities that connections trust by default."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Trust:
         """Return the context, read by a worker thread once for all who need it.
 
         Raises:
-            ClientConnectorSSLError: a variable of the environment names what is no use.
+            ClientConnectorSSLError: an environment variable names something unusable.
         """
         if self._reading is None:
             loop = asyncio.get_running_loop()

@@ -81,7 +81,7 @@ class _Head(NamedTuple):
 
 
 class _Answer(asyncio.Protocol):
-    """Waits for the head of the answer; all that comes after it is the tunnel's."""
+    """Waits for the head of the response; all data after it belongs to the tunnel."""
 
     def __init__(self) -> None:
         self.head: asyncio.Future[_Head] = asyncio.get_running_loop().create_future()

@@ -47,7 +47,7 @@ def set_history(response: Any, history: Sequence[Any]) -> None:
 
 
 def traces_of(response: Any) -> Sequence[Trace]:
-    """Return what is told of the body of ``response``."""
+    """Return the tracers to notify about the body of ``response``."""
     traces: Sequence[Trace] | None = getattr(response, "_traces", None)
     if traces is None:
         warn_without("ClientResponse._traces", "on_response_chunk_received is not called")
@@ -91,7 +91,7 @@ def awaited_continue(message: ClientRequest | ClientResponse) -> asyncio.Future[
 
 
 def hold_head_back(request: ClientRequest) -> None:
-    """Let the engine call ``write_bytes()`` between the head and its sending, body or not."""
+    """Make the engine call ``write_bytes()`` before it sends the head, even without a body."""
     if awaited_continue(request) is None and hasattr(request, "_continue"):
         request._continue = asyncio.get_running_loop().create_future()
         request._continue.set_result(False)

@@ -1,4 +1,4 @@
-"""The pool inside aiohttp's connectors: what it holds, and the steps that a pool of ours extends.
+"""The pool inside aiohttp's connectors: its state, and the steps that our pools extend.
 
 ``ConnectorSteps`` and ``TCPSteps`` give the private methods that the engine calls names of our
 own. Where the engine calls such a method by another name, its own implementation runs, without
@@ -123,7 +123,7 @@ def protocol_factory(pool: aiohttp.BaseConnector) -> Callable[[], ResponseHandle
 def set_protocol_factory(
     pool: aiohttp.BaseConnector, factory: Callable[[], ResponseHandler]
 ) -> bool:
-    """Let ``pool`` make its protocols by ``factory``. Returns whether it will."""
+    """Make ``pool`` create its protocols by ``factory``. Returns whether that is possible."""
     if not hasattr(pool, "_factory"):
         warn_without(
             "BaseConnector._factory",

@@ -53,7 +53,7 @@ class DecodedReader(StreamReader):
 
     Args:
         source: the reader of the bytes as they were sent.
-        codings: what was done to them, in that order.
+        codings: the codings applied to them, in that order.
         chunked: whether ``source`` knows HTTP chunks.
     """
 
@@ -88,9 +88,9 @@ class DecodedReader(StreamReader):
                 "StreamReader._timer", "the total timeout does not end the decoding of a body"
             )
         self._clock: BaseTimerContext = getattr(source, "_timer", None) or TimerNoop()
-        #: Whether an HTTP chunk ends with what was taken.
+        #: Whether an HTTP chunk ends after the data taken.
         self._at_chunk_end = False
-        #: What broke the source off, after what was taken.
+        #: The error that broke the source off, after the data taken.
         self._fault: Exception | None = None
         self._pulling = False
         if chunked:
@@ -104,7 +104,7 @@ class DecodedReader(StreamReader):
         self.source.on_eof(callback)
 
     def set_exception(self, exc: BaseException, *cause: BaseException) -> None:
-        """Break the body off, and wake who waits for it."""
+        """Break the body off, and wake its waiting reader."""
         super().set_exception(exc, *cause)
         if not self.source.is_eof() and self.source.exception() is None:
             self.source.set_exception(exc, *cause)
@@ -132,7 +132,7 @@ class DecodedReader(StreamReader):
         return over or source.total_bytes > self._taken
 
     async def _wait(self, func_name: str) -> None:
-        # The engine's readers come here where nothing is left of what was decoded.
+        # The engine's readers call this once all decoded data has been taken.
         if self._pulling:
             raise RuntimeError(f"{func_name}() called while another coroutine is reading")
         self._pulling = True

@@ -12,7 +12,7 @@ from .decoded_reader import UNPAUSED, DecodedReader
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-#: High-water mark of what is here already: nothing is to be paused.
+#: High-water mark for data that has already arrived: never pause.
 _LIMIT = 2**16
 
 

@@ -27,7 +27,7 @@ class LeanHandler(EndingHandler, Wait):
         self._event_loop = loop
         #: Wakes the coroutine that awaits this.
         self.arrived: Callable[[], object] | None = None
-        #: Whether the parser has come to the end of a response, and to that of what was received.
+        #: Whether the parser has reached the end of a response, and of the received data.
         self.parser_ended = False
         #: What ``expect`` has made the parser with; None if it serves one response.
         self.made_with: Mapping[str, Any] | None = None
@@ -76,7 +76,7 @@ class LeanHandler(EndingHandler, Wait):
         self.arrived = callback
 
     def wake(self) -> None:
-        """Wake the coroutine that waits, if what it waits for is here."""
+        """Wake the waiting coroutine, if its response has arrived."""
         if (arrived := self.arrived) is not None and (len(self) or self.is_eof()):
             self.arrived = None
             arrived()
@@ -84,7 +84,7 @@ class LeanHandler(EndingHandler, Wait):
     def wake_with_error(self, error: BaseException, *cause: BaseException) -> None:
         """Wake the coroutine that waits, if any: not within whatever has found the error."""
         if self.arrived is not None:
-            # As the engine has it for whoever waits; its sentinel for none is a bare BaseException.
+            # As the engine does for its waiters; its sentinel for none is a bare BaseException.
             if cause and type(cause[0]) is not BaseException and cause[0] is not error:
                 error.__cause__ = cause[0]
             self._event_loop.call_soon(self.wake)

@@ -44,7 +44,7 @@ def bytes_of(data: object) -> tuple[bytes, CIMultiDict[str] | None] | None:
 
 
 def rest_of(content: StreamReader) -> bytes:
-    """Take what is left of a body that is here to its end."""
+    """Take the rest of a body that has arrived completely."""
     if not content.total_bytes:
         return b""
     blocks, offset = content._buffer, content._buffer_offset
@@ -71,7 +71,7 @@ _NEEDED = (
 
 
 def is_possible() -> bool:
-    """Return whether the lean exchange has all that it needs; log a warning if not."""
+    """Return whether the lean exchange has everything it needs; log a warning if not."""
     for owner, name in _NEEDED:
         if not hasattr(owner, name):
             warn_without(f"{owner.__name__}.{name}", "each request takes longer")

@@ -112,6 +112,6 @@ class Clock:
         return timer
 
     def close(self) -> None:
-        """Let the loop forget its timers; no exchange is under way any more."""
+        """Drop the timers of the loop; no exchange is running any more."""
         for group in self._groups.values():
             group.cancel()

@@ -1,4 +1,4 @@
-"""What to do where aiohttp no longer has one of its private names: go on with less, and say so."""
+"""Missing private names of aiohttp: continue with fewer features, and log a warning."""
 
 from __future__ import annotations
 

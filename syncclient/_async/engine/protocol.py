@@ -73,7 +73,7 @@ class Handler(LeanHandler):
 
     def __init__(self, loop: asyncio.AbstractEventLoop, pool: BaseConnector) -> None:
         super().__init__(loop, pool)
-        # The pool's own set of what is in use: looked at for every piece of data.
+        # The pool's own set of connections in use: checked for every piece of data.
         self._in_use: Collection[Any] = connections_in_use(pool)
         #: What the engine said of the request that is under way.
         self._params: dict[str, Any] = {}
@@ -184,13 +184,13 @@ class Handler(LeanHandler):
             self.wake()
 
     def resume_reading(self, resume_parser: bool = True) -> None:
-        """Go on receiving, and parsing what is here."""
+        """Resume receiving, and parse the data that has arrived."""
         # A body that came with its head ends before it has a reader, who could have paused this.
         if self._answered or resume_parser or self._reading_paused:
             super().resume_reading(resume_parser)
 
     def resume_writing(self) -> None:
-        """Let writers continue."""
+        """Resume writers."""
         super().resume_writing()
         if self._still_writing:
             self._still_writing = False
@@ -227,7 +227,7 @@ class Handler(LeanHandler):
         return at
 
     def _weigh(self) -> bool:
-        """Return whether what was received has enough of a body; if not, end the connection."""
+        """Return whether enough of the received data is a body; if not, end the connection."""
         if self.upgraded:
             self._allowance = sys.maxsize
             return True
@@ -289,7 +289,7 @@ class Handler(LeanHandler):
         elif code == _NO_CONTENT and (
             hdrs.TRANSFER_ENCODING in headers or headers.get(hdrs.CONTENT_LENGTH, "0") != "0"
         ):
-            self.force_close()  # the body it must not have is on its way
+            self.force_close()  # a body follows that it must not have
         elif payload is EMPTY_PAYLOAD and self._should_have_body(code, headers):
             # 2**64 - 1 bytes: the parser takes that for no length at all.
             self._refuse("Content-Length is out of range")
@@ -371,7 +371,7 @@ class Handler(LeanHandler):
         return True
 
     def _end(self) -> None:
-        """Let nothing that comes, such as the end of the connection, touch the response."""
+        """Protect the response from later events, such as the end of the connection."""
         self.force_close()
         self._open_ended = False
         self._parser = self._payload = None
@@ -397,7 +397,7 @@ _FIELDS = ("_parser", "_payload", "_reading_paused")
 
 
 def watch(pool: BaseConnector) -> bool:
-    """Let ``pool`` make its connections with this protocol. On the event loop.
+    """Make ``pool`` create its connections with this protocol. On the event loop.
 
     Returns whether it does: not where this aiohttp lacks a name that it needs.
     """

@@ -37,7 +37,7 @@ class EndingHandler(ResponseHandler):
             _open.setdefault(self._pool, weakref.WeakSet()).add(self)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Let go of the transport. Called by it."""
+        """Drop the transport. Called by it."""
         self._tls = None
         self.lost_by = exc
         super().connection_lost(exc)

@@ -95,7 +95,7 @@ class SourcePayload(Payload):
         write: Callable[[Chunk], Awaitable[None]] = writer.write
         drain: Callable[[], Awaitable[None]] | None = None
         if isinstance(writer, StreamWriter):  # and not that of an encoded part
-            # One wait for what was taken at once, and not one for each chunk of it.
+            # One wait for all chunks that were taken at once, not one for each.
             write, drain = partial(writer.write, LIMIT=_BATCH), writer.drain
         while chunks := await self._take():
             before = source.sent
@@ -228,12 +228,12 @@ class Body(Payload):
 
     @property
     def headers(self) -> CIMultiDict[str]:
-        """Those of what is sent."""
+        """The headers of the body that is sent."""
         return self._inner.headers
 
     @property
     def content_type(self) -> str:
-        """That of what is sent."""
+        """The content type of the body that is sent."""
         return self._inner.content_type
 
     @property
@@ -322,7 +322,7 @@ class Body(Payload):
             if stalled is not None:
                 stalled.end()
             if not whole and transport is not None:
-                transport.abort()  # closing would first wait for what is still to be written
+                transport.abort()  # closing would first wait until all data is written
             if progress.phase is Phase.SEND:
                 progress.phase = Phase.HEAD
             if meter is not None and self.fault is None and (whole or meter.full):
@@ -415,7 +415,7 @@ class Body(Payload):
             source.drop(reason)
 
     def _after_return(self) -> None:
-        """The upload has ended, after its call has: nobody waits for its outcome but the reader."""
+        """Handle the end of an upload that outlived its call: only the reader needs the outcome."""
         response, self._response = self._response, None
         if response is None:
             return

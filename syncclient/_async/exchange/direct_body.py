@@ -73,7 +73,7 @@ class DirectBody:
     def complete(self) -> int | None:
         """End a loan after the whole body was received on it; return how many bytes that were.
 
-        None without a loan. The reader does not wait for this, and uses the buffer meanwhile.
+        None without a loan. The reader does not wait for this, and keeps using the buffer.
         """
         loan, _ = self._forget_loan()
         if loan is None or self._read is None:

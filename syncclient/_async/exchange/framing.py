@@ -58,7 +58,7 @@ def frame(
         chunked: whether it is to go in chunks, whatever the headers say.
 
     Raises:
-        ValueError: the headers say what is not so, or what cannot be done. It names the header.
+        ValueError: the headers are wrong or not supported. The message names the header.
     """
     codings = headers.getall(hdrs.TRANSFER_ENCODING, None)
     lengths = headers.getall(hdrs.CONTENT_LENGTH, None)

@@ -78,7 +78,7 @@ class LeanRequest(NamedTuple):
     info: RequestInfo
     #: In the pool.
     key: ConnectionKey
-    #: All that is sent, the body included.
+    #: All bytes to send, including the body.
     data: bytes
     #: For the parser of the response.
     params: Mapping[str, Any]

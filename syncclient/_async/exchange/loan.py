@@ -129,7 +129,7 @@ class Loan:
         return True
 
     def shut_down(self) -> None:
-        """End the connection under whoever is receiving from it. Any thread."""
+        """End the connection, even if a reader is receiving from it. Any thread."""
         with suppress(OSError):
             # With the last descriptor the peer gets a reset, as after any close that leaves bytes
             # unread. Otherwise a reader that takes those makes it a mild end, of which a peer that

@@ -121,7 +121,7 @@ class Progress:
         return f"{request} while " in text or f"{request}, while " in text
 
     def time_left(self) -> ClientTimeout:
-        """Return the timeout with what is left of its total, for a further attempt or hop."""
+        """Return the timeout with the rest of its total, for another attempt or hop."""
         timeout = self.timeout
         if not timeout.total:
             return timeout
@@ -135,7 +135,7 @@ class Progress:
     def due(self) -> float | None:
         """Return when the total timeout is over, in terms of ``time.monotonic()``.
 
-        The engine's timer strikes only whoever waits for the network.
+        The engine's timer interrupts only waits for the network.
         """
         total = self.timeout.total
         return self._started + total if total else None
@@ -186,7 +186,7 @@ def note_proxy(proxy: tuple[str, int | None] | None) -> None:
 
 
 def spend(on: str) -> None:
-    """Have the exchange of the running task count its time as spent on ``on``."""
+    """Count the time of the running task's exchange as spent on ``on``."""
     current = progress.get()
     if current is not None:
         current.spend(on)

@@ -131,7 +131,7 @@ def without_zone(options: dict[str, Any], url: URL) -> dict[str, Any]:
 
 def _target(base: URL, response: AnyResponse, literal: bool, schemes: frozenset[str]) -> URL:
     location, *others = dict.fromkeys(filter(None, response.headers.getall(hdrs.LOCATION)))
-    # Bytes beyond ASCII come as surrogates, which nobody can print.
+    # Non-ASCII bytes arrive as surrogates, which cannot be printed.
     shown = location.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     if others:
         why = f"there are more Locations: {1 + len(others)} in all"
@@ -195,7 +195,7 @@ def _authorised(url: URL, target: URL) -> URL:
 
 
 async def _tell(response: AnyResponse, error: Exception) -> None:
-    """Tell the tracers of ``response`` that its request ends with ``error``."""
+    """Send ``error``, which ends the request, to the tracers of ``response``."""
     for trace in traces_of(response):
         info = response.request_info
         await trace.send_request_exception(

@@ -20,7 +20,7 @@ class Source(Protocol):
 
     #: Whether ``restart`` can go back to the first byte.
     replayable: bool
-    #: Whether it may go on after the call that sends it has returned.
+    #: Whether it may continue after the call that sends it has returned.
     detached: bool
     #: Bytes handed to the transport since the start. Written by who sends them.
     sent: int
@@ -32,7 +32,7 @@ class Source(Protocol):
         """Go back to the first byte; only where ``replayable``."""
 
     def drop(self, reason: Exception | None) -> None:
-        """Have nothing more taken, and tell who still produces why. Never waits."""
+        """Stop taking, and pass the reason to the producer. Never waits."""
 
 
 class StoppedError(Exception):
@@ -61,7 +61,7 @@ class BytesSource:
         self._taken = 0
 
     def drop(self, reason: Exception | None) -> None:
-        """Nothing to do: nobody produces."""
+        """Do nothing: there is no producer."""
 
 
 class AsyncSource:

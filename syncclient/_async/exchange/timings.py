@@ -75,7 +75,7 @@ class Timed(Progress):
         return reply._replace(timings=self.timings())
 
     def timings(self) -> Timings:
-        """Return what there is by now; the phase under way is not counted."""
+        """Return the timings so far, without the current phase."""
         spent = self._spent
         return Timings(
             pool=spent.get("pool"),

@@ -6,7 +6,7 @@ has one receiver, which calls what the user's has at that moment.
 
 Async callbacks get what aiohttp would give them. Plain ones run in the thread of the blocked
 caller, or on a worker thread where none waits any more, and get nothing that belongs to the
-loop: ``Views`` says what they see in place of the engine's session and responses.
+loop: ``Views`` creates what they get instead of the engine's session and responses.
 """
 
 from __future__ import annotations
@@ -58,9 +58,9 @@ _LATE = frozenset({"on_connection_create_end", "on_connection_reuseconn"})
 class Views(NamedTuple):
     """What plain callbacks see. Both functions are called in their thread."""
 
-    #: Returns what they get as ``session``.
+    #: Returns the value of ``session``.
     session: Callable[[], object] = lambda: None
-    #: Returns what they get as ``params.response``.
+    #: Returns the value of ``params.response``.
     response: Callable[[Head], object] = lambda head: head
 
 
@@ -315,6 +315,6 @@ class LookUp:
             return await task
         finally:
             if not task.done():
-                task.cancel()  # the look-up itself goes on, for the others
+                task.cancel()  # the look-up itself continues, for the others
             elif not task.cancelled():
                 task.exception()  # seen, should a callback have failed first

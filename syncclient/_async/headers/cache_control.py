@@ -17,11 +17,11 @@ _DIRECTIVE = re.compile(
     """,
     re.VERBOSE,
 )
-#: What is no directive, up to the next comma outside of quotes.
+#: Anything that is not a directive, up to the next comma outside of quotes.
 _REST = re.compile(r'(?:"(?:[^"\\]|\\.)*"|[^",]|")*?(?=,|$)')
 _SEPARATORS = re.compile(r"[\s,]*")
 
-#: Seconds. What is longer counts as this: 68 years (RFC 9111, section 1.2.2).
+#: Seconds. Longer values count as this: 68 years (RFC 9111, section 1.2.2).
 LONGEST = 2**31
 
 _DIGITS = re.compile(r"[0-9]+")
@@ -66,7 +66,7 @@ class CacheControl:
     def seconds(self, name: str, *, bare: int | None = 0) -> int | None:
         """Return the seconds that a directive gives; None where it is missing.
 
-        What is no number of seconds counts as 0, so that a response is stale.
+        An invalid number of seconds counts as 0, so that a response is stale.
 
         Args:
             name: in lower case.

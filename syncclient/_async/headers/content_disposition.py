@@ -93,7 +93,7 @@ def _value(header: str, start: int) -> tuple[str, int]:
 
 
 def _names(raw: Mapping[str, str]) -> Iterator[str | None]:
-    """Yield what may be meant as the file's name, the most telling first."""
+    """Yield candidates for the file name, the most reliable first."""
     star = raw.get("filename*")
     if star is not None:
         yield extended(star)

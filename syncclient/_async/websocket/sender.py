@@ -114,7 +114,7 @@ class Sender:
             sending.add_done_callback(self._sent)
             await asyncio.wait([sending], timeout=timeout)
             if not sending.done():
-                raise asyncio.TimeoutError("the peer does not read what is sent")
+                raise asyncio.TimeoutError("the peer does not read the data sent to it")
         if sending.cancelled():
             raise ClientConnectionResetError("the connection was closed while sending")
         sending.result()

@@ -197,7 +197,7 @@ class HTTPCache:
                 return default
 
     def _validate_later(self, key: object, validate: Callable[[], Awaitable[object]]) -> None:
-        """Have ``validate`` run behind the caller's back, once at a time for each ``key``."""
+        """Run ``validate`` in the background, once at a time for each ``key``."""
         validating = self._loops.here().validating
         if key not in validating:
             task = asyncio.ensure_future(_quietly(validate))
@@ -326,7 +326,7 @@ class _Visit:
             response.release()
 
     async def _keep(self, response: ClientResponse, requested: float) -> None:
-        """See to it that a response is stored when its body has been read."""
+        """Store a response once its body has been read."""
         request, received = self._request, self._cache._now()
         headers = storable_headers(response.headers, received)
         if not is_storable(request.method, response.status, headers):
@@ -354,7 +354,7 @@ class _Visit:
 
         content = response.content
         if hdrs.CONTENT_ENCODING in response.headers and not isinstance(content, DecodedReader):
-            return  # stored bodies are decoded, whoever reads them
+            return  # stored bodies are decoded for every reader
         if content.is_eof() and content.exception() is None:
             if content.total_bytes <= self._cache._max_body:
                 await store(await response.read())
@@ -376,5 +376,5 @@ async def _quietly(validate: Callable[[], Awaitable[object]]) -> None:
     try:
         await asyncio.wait_for(validate(), _VALIDATION_LIMIT)
     except Exception as exc:
-        # Nobody waits for it. The next request tries again.
+        # No caller waits for it. The next request tries again.
         _log.debug("a stored response could not be validated: %r", exc)

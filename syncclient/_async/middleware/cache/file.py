@@ -117,7 +117,7 @@ class CacheFile:
         self._max_size = max_size
         self._max_age = max_age
         path.parent.mkdir(parents=True, exist_ok=True)
-        # What is stored is private: for no other user of the machine.
+        # The stored responses are private to the user.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         self._prepare()
 
@@ -202,7 +202,7 @@ class CacheFile:
             number, head, variant, used = rows[index]
             body = connection.execute("SELECT body FROM bodies WHERE id = ?", (number,)).fetchone()
             if body is None:
-                return None  # deleted meanwhile
+                return None  # deleted in the meantime
             if now - used > _NOTED:
                 connection.execute("UPDATE heads SET used = ? WHERE id = ?", (now, number))
             return Found(number, _unpacked(head, variant), body[0])
@@ -213,7 +213,7 @@ class CacheFile:
         variant = json.dumps(stored.variant)
         size = len(body) + len(head) + len(variant) + len(url) + _OVERHEAD
         with self._writing() as connection:
-            # Not INSERT OR REPLACE, which would skip the trigger for what it replaces.
+            # Not INSERT OR REPLACE, which would skip the trigger for the replaced row.
             connection.execute(
                 "DELETE FROM heads WHERE url = ? AND owner = ? AND variant = ?",
                 (url, owner, variant),
@@ -257,7 +257,7 @@ class CacheFile:
             connection.execute("DELETE FROM heads WHERE id = ?", (number,))
 
     def delete(self, urls: Sequence[str], partition: bytes) -> None:
-        """Forget all that is stored for ``urls`` in one partition, whoever's it is."""
+        """Remove everything stored for ``urls`` in one partition, with any credentials."""
         with self._writing() as connection:
             connection.executemany(
                 "DELETE FROM heads WHERE url = ? AND substr(owner, 1, ?) = ?",

@@ -74,7 +74,7 @@ class Stored(NamedTuple):
 
 
 class Reuse(enum.Enum):
-    """What may be done with a stored response."""
+    """The permitted uses of a stored response."""
 
     #: It is the answer.
     SERVE = enum.auto()
@@ -243,7 +243,7 @@ def _explicit_lifetime(said: CacheControl, headers: Headers) -> float | None:
 
 
 def reuse(stored: Stored, request: CacheControl, now: float) -> Reuse:
-    """Return what may be done with a stored response that matches a request (section 4)."""
+    """Return how a stored response that matches a request may be used (section 4)."""
     said = CacheControl(stored.headers.getall(hdrs.CACHE_CONTROL, ()))
     if said.fields("no-cache") == frozenset() or "no-cache" in request:
         return Reuse.VALIDATE
