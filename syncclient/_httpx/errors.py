@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from aiohttp import (
     ClientConnectionError,
@@ -53,16 +53,16 @@ _CUT_SHORT = "Not enough data to satisfy"
 _OURS = (DeadlineError, BlockingCallError)
 
 
-def translated(error: ClientError, library: Library, request: Any, *, reading: bool) -> Exception:
-    """Return ``error`` as the library's own class has it, with ``request`` attached.
-
-    Raise it from ``error``.
+def raise_translated(
+    error: ClientError, library: Library, request: Any, *, reading: bool
+) -> NoReturn:
+    """Raise ``error`` as the library's own class has it, with ``request`` attached.
 
     Args:
         reading: whether the head of the response had come.
     """
     if isinstance(error, _OURS):
-        return error
+        raise error  # not from itself: who follows the causes would find no end
     name = next(name for kind, name in _TABLE if isinstance(error, kind))
     if isinstance(error, ClientProxyConnectionError):
         # Without a number it is what a SOCKS proxy answered.
@@ -81,4 +81,4 @@ def translated(error: ClientError, library: Library, request: Any, *, reading: b
         # The words of httpcore's that programs look for.
         text = f"peer closed connection without sending complete message body: {text}"
     kind: type[Exception] = getattr(library.module, name)
-    return kind(text, request=request)  # type: ignore[call-arg]  # all of these take it
+    raise kind(text, request=request) from error  # type: ignore[call-arg]  # all of these take it

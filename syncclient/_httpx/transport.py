@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 from aiohttp import ClientConnectorError, ClientError, ConnectionTimeoutError
 
@@ -24,7 +24,7 @@ from .._boundary.lease import Remote
 from .._boundary.submitted_call import NOTHING
 from .._exceptions import BlockingCallError, PoolTimeoutError
 from .._models import Reply
-from .errors import translated
+from .errors import raise_translated
 from .library import Library
 from .outbound import Outbound, prepare
 from .settings import Way
@@ -75,8 +75,8 @@ class Door:
             head.status, headers=head.raw_headers, stream=stream, extensions=extensions
         )
 
-    def _translated(self, error: ClientError, request: Any) -> Exception:
-        return translated(error, self._library, request, reading=False)
+    def _raise(self, error: ClientError, request: Any) -> NoReturn:
+        raise_translated(error, self._library, request, reading=False)
 
     def _delay(self, error: ClientError, attempt: int) -> float | None:
         """Return the seconds before another attempt to connect; None if there is to be none."""
@@ -111,7 +111,7 @@ class BlockingDoor(Door):
             else:
                 opened = self._open(outbound)
         except ClientError as exc:
-            raise self._translated(exc, request) from exc
+            self._raise(exc, request)
         return self._response(request, opened, self._streams)
 
     def _open(self, outbound: Outbound) -> Opened:
@@ -160,7 +160,7 @@ class AwaitedDoor(Door):
         try:
             opened = await self._open(outbound, task)
         except ClientError as exc:
-            raise self._translated(exc, request) from exc
+            self._raise(exc, request)
         return self._response(request, opened, self._streams)
 
     async def _open(self, outbound: Outbound, task: CallerTask) -> Opened:
@@ -201,7 +201,7 @@ class BlockingStream:
             try:
                 data = read()
             except ClientError as exc:
-                raise translated(exc, self._library, self._request, reading=True) from exc
+                raise_translated(exc, self._library, self._request, reading=True)
             if not data:
                 return
             yield data
@@ -227,7 +227,7 @@ class AwaitedStream:
             try:
                 data = await read()
             except ClientError as exc:
-                raise translated(exc, self._library, self._request, reading=True) from exc
+                raise_translated(exc, self._library, self._request, reading=True)
             if not data:
                 return
             yield data

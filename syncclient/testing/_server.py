@@ -39,7 +39,10 @@ class HandlerMount(Serving):
         try:
             reply = await self._workers.run(_asked, self._handler, request)
         except OSError as exc:
-            raise _as_of_connecting(exc, url) from exc
+            error = _as_of_connecting(exc, url)
+            if error is exc:
+                raise
+            raise error from exc
         if reply.gate is not None:
             await reply.gate._pass()
         await exchange.respond(reply.status, reply.reason, reply.headers.items())

@@ -428,3 +428,20 @@ def test_reprs_tell_what_there_is(routes: Routes) -> None:
     assert repr(MockReply(404)) == "<MockReply 404>"
     assert repr(Gate()) == "<Gate closed>"
     assert repr(MockTransport(routes)).startswith("MockTransport(")
+
+
+def test_an_error_of_the_handler_is_not_its_own_cause() -> None:
+    """What is none of connecting goes on as it is, with causes that come to an end."""
+
+    def reset(request: object) -> str:
+        raise ConnectionResetError(104, "Connection reset by peer")
+
+    with syncclient.Session(connector=MockTransport(reset)) as session:
+        with pytest.raises(syncclient.ClientOSError) as caught:
+            session.get("http://api.example/")
+    seen: list[BaseException] = []
+    error: BaseException | None = caught.value
+    while error is not None:
+        assert error not in seen
+        seen.append(error)
+        error = error.__cause__ or error.__context__

@@ -101,6 +101,23 @@ def test_a_refused_connection(door: Door) -> None:
     assert not isinstance(caught.value, door.library.TimeoutException)
 
 
+@pytest.mark.parametrize("where", ["head", "body"])
+def test_a_deadline_is_not_its_own_cause(
+    door: Door, raw_server: StartRawServer, where: str
+) -> None:
+    """The end of a ``timeout()`` block goes up unchanged, with causes that come to an end."""
+    wire = raw_server(silent if where == "head" else stalled_body)
+    with door.ours.Client(timeout=None) as client, syncclient.timeout(0.3):
+        with pytest.raises(syncclient.DeadlineError) as caught:
+            client.get(wire.url)
+    seen: list[BaseException] = []
+    error: BaseException | None = caught.value
+    while error is not None:
+        assert error not in seen
+        seen.append(error)
+        error = error.__cause__ or error.__context__
+
+
 def test_an_unknown_host(door: Door) -> None:
     """A name that cannot be resolved is a ConnectError."""
     with door.ours.Client() as client, pytest.raises(door.library.ConnectError):
