@@ -53,8 +53,8 @@ _BOMS = (
 )
 
 
-#: ``json.loads`` comes to the same for a text without blanks around it, in twice the time.
-_LOADS, _SCANNER = json.loads, json.JSONDecoder()
+#: Most of what ``json.loads`` does beyond this is about blanks around the value, which few have.
+_LOADS, _SCAN = json.loads, json.JSONDecoder().scan_once  # type: ignore[attr-defined]
 #: What bytes.strip() takes away.
 _BLANKS = " \t\n\r\v\f"
 #: With what a BOM begins: most bodies are told by this alone.
@@ -68,15 +68,9 @@ class ContentType(NamedTuple):
     essence: str
     #: The parameters by name in lower case; of several with one name, the first.
     parameters: dict[str, str]
-    #: The Python codec for the charset; None where there is none, or an unknown one.
+    #: The Python codec for the charset. None where there is none, or an unknown one, but for JSON,
+    #: which is UTF-8 unless it says otherwise (RFC 8259, RFC 6839).
     encoding: str | None
-
-    @property
-    def is_json(self) -> bool:
-        """Whether it is JSON, which is UTF-8 unless it says otherwise (RFC 8259, RFC 6839)."""
-        return self.essence == "application/json" or (
-            self.essence.startswith("application/") and self.essence.endswith("+json")
-        )
 
     @property
     def is_text(self) -> bool:
@@ -101,6 +95,7 @@ def media_type(header: str | None) -> str:
 
 
 def _parsed(header: str) -> ContentType:
+    essence = media_type(header)
     start = header.find(";")
     parameters: dict[str, str] = {}
     for name, quoted, rest in _PARAMETER.findall(header, start) if start >= 0 else ():
@@ -108,8 +103,13 @@ def _parsed(header: str) -> ContentType:
         if value and (name := name.strip(" \t").lower()):
             parameters.setdefault(name, value)
     charset = parameters.get("charset")
-    return ContentType(
-        media_type(header), parameters, None if charset is None else encoding_of(charset)
+    encoding = None if charset is None else encoding_of(charset)
+    return ContentType(essence, parameters, encoding or ("utf-8" if _is_json(essence) else None))
+
+
+def _is_json(essence: str) -> bool:
+    return essence == "application/json" or (
+        essence.startswith("application/") and essence.endswith("+json")
     )
 
 
@@ -147,8 +147,6 @@ def _codec(name: str) -> str | None:
 
 def bom_encoding(body: bytes) -> str | None:
     """Return the encoding that a byte order mark tells, which wins over any label, or None."""
-    if body[:1] not in _BOM_STARTS:
-        return None
     return next((encoding for bom, encoding in _BOMS if body.startswith(bom)), None)
 
 
@@ -273,13 +271,10 @@ class TextualBody:
 
     def _encoding_of(self, body: bytes | None) -> str:
         """Return the Python codec for ``body``, of which this may be the beginning only."""
-        if body is not None and (encoding := bom_encoding(body)):
+        if body and body[:1] in _BOM_STARTS and (encoding := bom_encoding(body)):
             return encoding
-        kind = content_type(self.headers.get(hdrs.CONTENT_TYPE))
-        if kind.encoding:
-            return kind.encoding
-        if kind.is_json:
-            return "utf-8"
+        if encoding := content_type(self.headers.get(hdrs.CONTENT_TYPE)).encoding:
+            return encoding
         if body is None:
             raise RuntimeError("Cannot compute fallback encoding of a not yet read body")
         # What guesses at encodings says None where it cannot.
@@ -292,7 +287,7 @@ class TextualBody:
         if encoding:
             load_codec(encoding)
             return body.decode(encoding, errors)
-        return decode(body, self.get_encoding(), errors)
+        return decode(body, self._encoding_of(body), errors)
 
     def _json(self, body: bytes, encoding: str | None, loads: Callable[[str], Any]) -> Any:
         """Return ``body`` parsed as JSON, be it behind a BOM; None where it is empty."""
@@ -302,11 +297,17 @@ class TextualBody:
             # JSON begins with ASCII: a BOM or NULs tell UTF-16 and UTF-32.
             detected = json.detect_encoding(body)
             encoding = None if detected == "utf-8" else detected
-        text = self._decoded(body, encoding).removeprefix("\ufeff").strip(_BLANKS)
+        text = self._decoded(body, encoding)
         try:
-            if text and loads is _LOADS:
-                value, end = _SCANNER.raw_decode(text)
-                return value if end == len(text) else loads(text)  # which says what is wrong
-            return loads(text) if text else None
+            if loads is _LOADS:
+                try:
+                    value, end = _SCAN(text, 0)
+                except StopIteration:
+                    pass  # there is something before it, or it is no JSON
+                else:
+                    if end == len(text) or not text[end:].strip(_BLANKS):
+                        return value
+            text = text.removeprefix("\ufeff").strip(_BLANKS)
+            return loads(text) if text else None  # which says what is wrong with it
         except RecursionError as exc:
             raise ValueError("the body is JSON that is nested too deeply to parse") from exc

@@ -331,22 +331,28 @@ class ResponseBase(TextualBody, ParsedHeaders, ResponseViews, Generic[C]):
         self, body: bytes, encoding: str | None, loads: JSONDecoder, content_type: str | None
     ) -> Any:
         """Return ``body`` parsed as JSON."""
-        actual = self.headers.get(hdrs.CONTENT_TYPE, "").lower()
-        if content_type == "application/json" and _JSON_TYPE.match(actual) is None:
-            # Servers send JSON under many types. The error is that it is not JSON, not the type.
-            try:
-                found = self._json(body, encoding, loads)
-            except ValueError as exc:
-                raise self._unexpected_type(actual, body) from exc
-            if found is None and body.strip() != b"null":
-                raise self._unexpected_type(actual, body)
+        any_json = content_type == "application/json"
+        if content_type and not any_json and content_type not in self._type_given():
+            raise self._unexpected_type(b"", "; json(content_type=None) takes any")
+        # Servers send JSON under many types. The error is that it is not JSON, not the type: so the
+        # type is looked at last.
+        try:
+            found = self._json(body, encoding, loads)
+        except ValueError as exc:
+            if not any_json or _JSON_TYPE.match(self._type_given()):
+                raise
+            raise self._unexpected_type(body) from exc
+        if found is not None or not any_json or body.strip() == b"null":
             return found
-        if content_type and content_type != "application/json" and content_type not in actual:
-            raise self._unexpected_type(actual, b"", "; json(content_type=None) takes any")
-        return self._json(body, encoding, loads)
+        if _JSON_TYPE.match(self._type_given()) is None:
+            raise self._unexpected_type(body)
+        return None
 
-    def _unexpected_type(self, actual: str, body: bytes, hint: str = "") -> ContentTypeError:
-        message = f"Attempt to decode JSON with unexpected mimetype: {actual}{hint}"
+    def _type_given(self) -> str:
+        return self.headers.get(hdrs.CONTENT_TYPE, "").lower()
+
+    def _unexpected_type(self, body: bytes, hint: str = "") -> ContentTypeError:
+        message = f"Attempt to decode JSON with unexpected mimetype: {self._type_given()}{hint}"
         if start := self._start(body):
             message += f"; the body begins: {start}"
         return ContentTypeError(
