@@ -300,23 +300,22 @@ class Session(SessionBase, Closing):
         if misplaced:
             raise not_by_position(method)
         place = self._place
-        prepared = prepare(place, method, url, options)
-        if prepared.raise_for_status is not False:
-            refuse_async_rule(prepared.raise_for_status)
+        crossing, body, rule = prepare(place, method, url, options)
+        if rule is not False:
+            refuse_async_rule(rule)
         send: Method[..., Coroutine[Any, Any, Answer]] = AsyncSession.request
         if not place.owns_connections:
             send = place.here(send)
-        body = prepared.body
         if body is not NO_BODY and body.lends:
             with body.lent():
-                reply, remote = place.portal.open(send, *prepared.crossing)
+                reply, remote = place.portal.open(send, *crossing)
         else:
-            reply, remote = place.portal.open(send, *prepared.crossing)
+            reply, remote = place.portal.open(send, *crossing)
         response = Response(reply, remote, place.settings.fallback_charset_resolver)
-        if prepared.body is not NO_BODY:
-            response._sent = prepared.body.kept()
-        if prepared.raise_for_status is not False:
-            check_status(response, prepared.raise_for_status)
+        if body is not NO_BODY:
+            response._sent = body.kept()
+        if rule is not False:
+            check_status(response, rule)
         return response
 
     @shown

@@ -92,19 +92,23 @@ class ResponseBase(TextualBody, ParsedHeaders, ResponseViews, Generic[C]):
         charset_resolver: Callable[[Any, bytes], str],
         opened_at: str | None = None,
     ) -> None:
-        head = reply.head
-        self._head = head
-        self._attempts = reply.attempts
-        self._timings = reply.timings
-        self._elapsed = reply.elapsed
-        self._taken = reply.body
-        self._compressed = reply.compressed
+        # At once: each item by its name would cost as much as all six.
+        (
+            self._head,
+            self._taken,
+            self._elapsed,
+            self._attempts,
+            self._timings,
+            self._compressed,
+        ) = reply
         self._body: bytes | None = None
         self._released = False
         self._in_context = False
         self._charset_resolver = charset_resolver
         if remote is not None:
-            self._content = self._reader(BodyBuffer(), remote, head, opened_at or call_site())
+            self._content = self._reader(
+                BodyBuffer(), remote, self._head, opened_at or call_site()
+            )
 
     def _body_here(self) -> bytes | None:
         return self._body
