@@ -166,7 +166,7 @@ class AsyncSession:
         # No coroutine itself: most requests have no policy, and each would pay for one.
         ask = self._fetch if whole else self._request
         timed: bool = options.pop("timings", self._timings)
-        progress = (Timed if timed else Progress)(method, url, timeout)
+        progress = Timed(method, url, timeout) if timed else Progress(method, url, timeout)
         policy: Retry | None = options.pop("retry", self._retry)
         if policy is None or not policy.applies(method):
             if policy is not None:
@@ -191,7 +191,6 @@ class AsyncSession:
         self, progress: Progress, timeout: ClientTimeout, options: dict[str, Any]
     ) -> Answer:
         method, url = progress.method, progress.url
-        progress.phase, progress.detail = Phase.HEAD, ""
         phase.begin(progress)
         # The same task, and so the same context, may have made another request.
         if "unix_socket" in options or unix_socket.get() is not None:

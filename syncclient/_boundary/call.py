@@ -51,6 +51,9 @@ from .waiting import MAIN_SLICE, in_slices
 #: One name for all tasks: asyncio would format a new one for each.
 _TASK_NAME = "syncclient-call"
 
+#: Bound here: Python takes a longer way to a method of what was imported.
+_set_caller = current_caller.set
+
 #: The keyword arguments of a call that has ended.
 _NOTHING: dict[str, Any] = {}
 
@@ -147,22 +150,6 @@ class CallerLink:
 class Call(Generic[R]):
     """One crossing: a method of an object on the loop, run there and waited for here."""
 
-    # Fields that most calls do not need keep these defaults: setting one costs time.
-
-    #: Converts the result on the loop thread, before it crosses.
-    hold: Callable[[Any], R] | None = None
-    _target: object = None
-    _task: asyncio.Task[None] | None = None
-    #: Runs the call in place of a task; see ``_taskless``.
-    _stepper: Stepper | None = None
-    _timer: asyncio.TimerHandle | None = None
-    #: Jobs for the caller; None before the first.
-    _jobs: deque[Job] | None = None
-    _cancelled: BaseException | None = None
-    _value: R | None = None
-    _error: BaseException | None = None
-    _done = False
-
     def __init__(
         self,
         gate: Gate,
@@ -177,6 +164,21 @@ class Call(Generic[R]):
         self._args = args
         self._kwargs = kwargs
         self._deadline = deadline
+        # All fields are set here. A default of the class, which an object then replaces, would
+        # cost twenty times as much with each access.
+        #: Converts the result on the loop thread, before it crosses.
+        self.hold: Callable[[Any], R] | None = None
+        self._target: object = None
+        self._task: asyncio.Task[None] | None = None
+        #: Runs the call in place of a task; see ``_taskless``.
+        self._stepper: Stepper | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        #: Jobs for the caller; None before the first.
+        self._jobs: deque[Job] | None = None
+        self._cancelled: BaseException | None = None
+        self._value: R | None = None
+        self._error: BaseException | None = None
+        self._done = False
         self._link = CallerLink(self)
         self._wake = wake = allocate_lock()
         wake.acquire()
@@ -299,7 +301,7 @@ class Call(Generic[R]):
         # The result is kept as a value, not as the task's own: a task cannot raise
         # StopIteration, and a SystemExit would end the loop.
         try:
-            current_caller.set(self._link)
+            _set_caller(self._link)
             if "sniffio" in modules:
                 correct_library()
             assert self._method is not None

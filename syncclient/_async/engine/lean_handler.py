@@ -52,7 +52,8 @@ class LeanHandler(EndingHandler, Wait):
         """
         if self.parser_ended and params is self.made_with and not bodiless:
             self.parser_ended = False
-            self.read_timeout = read_timeout
+            if self.read_timeout != read_timeout:
+                self.read_timeout = read_timeout
             self.renew()
         else:
             self.set_response_params(

@@ -146,7 +146,8 @@ class Progress:
         return () if self.past is None else self.past()
 
     def afresh(self) -> Progress:
-        """Return this, before another attempt."""
+        """Return this, as it was at first, before another attempt."""
+        self.phase, self.detail = Phase.HEAD, ""
         return self
 
     def spend(self, on: str) -> None:
@@ -162,10 +163,15 @@ class Progress:
 progress: ContextVar[Progress | None] = ContextVar("syncclient_progress", default=None)
 
 
+#: Bound here, for each request needs them: Python takes a longer way to a method of an object that
+#: was imported.
+_set_progress, _caller = progress.set, current_caller.get
+
+
 def begin(exchange: Progress) -> None:
     """Make ``exchange`` the one of the running task."""
-    progress.set(exchange)
-    caller = current_caller.get()
+    _set_progress(exchange)
+    caller = _caller()
     if caller is not None:
         caller.doing = exchange  # as note_doing() does, for which each request would pay
 

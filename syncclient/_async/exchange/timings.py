@@ -62,7 +62,7 @@ class Timed(Progress):
     def afresh(self) -> Progress:
         """Forget the attempts before."""
         self._start()
-        return self
+        return super().afresh()
 
     def _start(self) -> None:
         self._began = self._since = time.monotonic()
