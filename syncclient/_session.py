@@ -311,7 +311,8 @@ class Session(SessionBase, Closing):
                 reply, remote = place.portal.open(send, *crossing)
         else:
             reply, remote = place.portal.open(send, *crossing)
-        response = Response(reply, remote, place.settings.fallback_charset_resolver)
+        # With all arguments, by position: Python has a shorter way for that.
+        response = Response(reply, remote, place.settings.fallback_charset_resolver, None)
         if body is not NO_BODY:
             response._sent = body.kept()
         if rule is not False:

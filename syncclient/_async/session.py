@@ -164,14 +164,21 @@ class AsyncSession:
         crossing though head and body come apart; ``exact`` is an ExactHead.
         """
         # No coroutine itself: most requests have no policy, and each would pay for one.
-        ask = self._fetch if whole else self._request
         timed: bool = options.pop("timings", self._timings)
         progress = Timed(method, url, timeout) if timed else Progress(method, url, timeout)
         policy: Retry | None = options.pop("retry", self._retry)
-        if policy is None or not policy.applies(method):
-            if policy is not None:
-                progress.past = tuple  # no attempts, and none of the engine's own either
-            return ask(progress, timeout, options)
+        if policy is not None:
+            if policy.applies(method):
+                return self._retried(policy, progress, options, whole=whole)
+            progress.past = tuple  # no attempts, and none of the engine's own either
+        if whole:
+            return self._fetch(progress, timeout, options)
+        return self._request(progress, timeout, options)
+
+    def _retried(
+        self, policy: Retry, progress: Progress, options: dict[str, Any], *, whole: bool
+    ) -> Coroutine[Any, Any, Answer]:
+        ask = self._fetch if whole else self._request
         budget = None
         if policy.budget is not None:
             budget = self._budgets.setdefault(policy, Budget(policy.budget))

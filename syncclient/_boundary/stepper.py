@@ -42,7 +42,7 @@ class Stepper:
         name: the name of the task, if there has to be one.
     """
 
-    __slots__ = ("_context", "_coroutine", "_loop", "_name", "_task", "_wait")
+    __slots__ = ("_context", "_coroutine", "_loop", "_name", "_send", "_task", "_wait")
 
     def __init__(
         self,
@@ -52,6 +52,7 @@ class Stepper:
         name: str,
     ) -> None:
         self._coroutine = coroutine
+        self._send = coroutine.send
         self._context = context
         self._loop = loop
         self._name = name
@@ -67,7 +68,7 @@ class Stepper:
             self._continue_in_task(())
             return
         try:
-            awaited: Any = self._context.run(self._coroutine.send, None)
+            awaited: Any = self._context.run(self._send, None)
         except StopIteration:
             return
         if isinstance(awaited, Wait):

@@ -106,9 +106,7 @@ class ResponseBase(TextualBody, ParsedHeaders, ResponseViews, Generic[C]):
         self._in_context = False
         self._charset_resolver = charset_resolver
         if remote is not None:
-            self._content = self._reader(
-                BodyBuffer(), remote, self._head, opened_at or call_site()
-            )
+            self._content = self._reader(BodyBuffer(), remote, self._head, opened_at or call_site())
 
     def _body_here(self) -> bytes | None:
         return self._body

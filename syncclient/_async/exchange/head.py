@@ -9,11 +9,10 @@ from .lean_response import AnyResponse, LeanResponse
 
 def head_of(response: AnyResponse) -> Head:
     """Return the head of ``response``: what crosses in its place."""
-    head = hop_of(response)
-    if not response.history:
-        return head
+    head = response.head if type(response) is LeanResponse else hop_of(response)
+    history = response.history
     # One deep: what led to a redirect stands before it in the same history.
-    return head._replace(history=tuple(map(hop_of, response.history)))
+    return head._replace(history=tuple(map(hop_of, history))) if history else head
 
 
 def hop_of(response: AnyResponse) -> Head:

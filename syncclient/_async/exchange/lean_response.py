@@ -79,11 +79,10 @@ class LeanResponse:
 
     def end(self) -> None:
         """Give the connection back, for the body has ended."""
-        connection = self.connection
-        if connection is None or ((protocol := connection.protocol) and protocol.upgraded):
-            return
-        connection.release()
-        self.connection = None
+        # One on which the server has switched protocols, unasked, is closed by this.
+        if self.connection is not None:
+            self.connection.release()
+            self.connection = None
 
     def _break_off(self) -> None:
         if not self._released:
