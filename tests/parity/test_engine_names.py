@@ -30,7 +30,8 @@ ENGINE = PACKAGE / "_async" / "engine"
 NAMES = {
     "aiohttp.connector.BaseConnector": (
         *("_acquired", "_conns", "_factory", "_get", "_release_waiter", "_waiters"),
-        *("_create_connection", "_wait_for_available_connection"),
+        *("_cleanup_handle", "_create_connection", "_keepalive_timeout"),
+        *("_wait_for_available_connection",),
         "_update_proxy_auth_header_and_build_proxy_req",
     ),
     "aiohttp.connector.TCPConnector": (
@@ -76,7 +77,7 @@ NOTICED = {
     *("_start_tls_connection", "_wrap_create_connection", "_wrap_existing_connection"),
     *("_parser", "_payload", "_reading_paused", "_retry_connection", "_continue", "_history"),
     *("_fields", "_charset", "_quote_fields", "_writer", "_parts"),
-    *("_buffer", "_buffer_offset", "_get"),
+    *("_buffer", "_buffer_offset", "_cleanup_handle", "_get", "_keepalive_timeout", "_waiters"),
     *("_timer", "_wait", "_update_proxy_auth_header_and_build_proxy_req", "_headers"),
 }
 

@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     import socket
 
     from aiohttp import StreamReader
-    from aiohttp.connector import Connection
     from multidict import CIMultiDictProxy
+
+    from .lean_connection import AnyConnection
 
 #: Bytes that must be left for a direct read to be worthwhile.
 _WORTH = 2**18
@@ -47,7 +48,7 @@ class Streamed(Protocol):
         """The reader of its body."""
 
     @property
-    def connection(self) -> Connection | None:
+    def connection(self) -> AnyConnection | None:
         """The connection; None once it has been released."""
 
 

@@ -15,21 +15,7 @@ from aiohttp import BaseConnector, BytesPayload, ClientSession, StreamReader, St
 from .missing import warn_without
 
 if TYPE_CHECKING:
-    from aiohttp.client_reqrep import ConnectionKey
-    from aiohttp.connector import Connection
     from multidict import CIMultiDict
-
-
-def take_idle(pool: Any, key: ConnectionKey) -> Connection | None:
-    """Return an idle connection of ``pool``, which is then in use; None where there is none."""
-    taking = pool._get(key, [])
-    try:
-        taking.send(None)
-    except StopIteration as taken:
-        connection: Connection | None = taken.value
-        return connection
-    taking.close()
-    raise RuntimeError("aiohttp waits where it takes an idle connection")
 
 
 def bytes_of(data: object) -> tuple[bytes, CIMultiDict[str] | None] | None:

@@ -27,7 +27,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from ..._models import Head
 from ..._taskless import on_task
 from ..engine.decoded_reader import DecodedReader
-from ..engine.lean_names import take_idle
+from ..engine.lean_connection import IdleConnections
 from ..engine.lean_timer import Clock, TotalTimer
 from .lean_plan import WAY, Connector, LeanRequest, Planner
 from .lean_response import LeanResponse
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from aiohttp.client_reqrep import ConnectionKey
     from aiohttp.connector import Connection
     from aiohttp.tracing import Trace
+
+    from ..engine.lean_connection import AnyConnection
 
 #: RFC 9110, section 9.2.2.
 _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
@@ -85,7 +87,9 @@ class Lean:
         self._closed = False
         self._pool = pool
         self._jar = http.cookie_jar
-        self._clock = Clock(asyncio.get_running_loop())
+        loop = asyncio.get_running_loop()
+        self._idle = IdleConnections(pool, loop)
+        self._clock = Clock(loop)
 
     async def send(
         self,
@@ -111,7 +115,7 @@ class Lean:
         total = timeout.total
         timer = self._clock.start(total) if total else None
         try:
-            connection = take_idle(self._pool, request.key)
+            connection = self._idle.take(request.key)
             if connection is not None:
                 try:
                     return await self._ask(connection, request, timeout, timer)
@@ -152,7 +156,7 @@ class Lean:
 
     async def _ask(
         self,
-        connection: Connection,
+        connection: AnyConnection,
         request: LeanRequest,
         timeout: ClientTimeout,
         timer: TotalTimer | None,

@@ -10,11 +10,11 @@ from ..engine.lean_names import rest_of
 
 if TYPE_CHECKING:
     from aiohttp import RequestInfo, StreamReader
-    from aiohttp.connector import Connection
     from multidict import CIMultiDictProxy
     from yarl import URL
 
     from ..._models import Head
+    from ..engine.lean_connection import AnyConnection
 
 
 class LeanResponse:
@@ -28,10 +28,10 @@ class LeanResponse:
     #: Requests with tracers go the other way.
     _traces: ClassVar[tuple[()]] = ()
 
-    def __init__(self, head: Head, content: StreamReader, connection: Connection) -> None:
+    def __init__(self, head: Head, content: StreamReader, connection: AnyConnection) -> None:
         self.head = head
         self.content = content
-        self.connection: Connection | None = connection
+        self.connection: AnyConnection | None = connection
         self._history: tuple[AnyResponse, ...] = ()
         self._released = False
 
