@@ -36,14 +36,13 @@ from _thread import allocate_lock
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextvars import Context
-from sys import modules
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast
 
 from .._caller import current_caller
 from .._deadline import timeout
 from .._exceptions import LoopThreadError
 from .._tracebacks import clear_engine_frames, original
-from .foreign_loops import correct_library
+from .foreign_loops import correct_library, library_here
 from .loop_run import LoopRun
 from .stepper import Stepper, start_task
 from .waiting import MAIN_SLICE, in_slices
@@ -302,7 +301,7 @@ class Call(Generic[R]):
         # StopIteration, and a SystemExit would end the loop.
         try:
             _set_caller(self._link)
-            if "sniffio" in modules:
+            if library_here() not in (None, "asyncio"):
                 correct_library()
             assert self._method is not None
             value = await self._method(self._target, *self._args, **self._kwargs)

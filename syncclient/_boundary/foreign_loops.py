@@ -26,6 +26,16 @@ if TYPE_CHECKING:
     import trio
 
 
+#: Returns what the running context says about the kind of loop, or None; see ``correct_library``.
+library_here: Callable[[], str | None]
+try:
+    import sniffio  # anyio has imported it, if it is installed
+except ImportError:
+    sniffio, library_here = None, type(None)  # type: ignore[assignment]
+else:
+    library_here = sniffio.current_async_library_cvar.get
+
+
 class Sleeper(Protocol):
     """The waits of one task. A wake before the wait ends it at once."""
 
@@ -66,11 +76,8 @@ def correct_library() -> None:
     The context is a copy of the caller's: if the caller is a trio task started by anyio,
     sniffio's variable in it says trio.
     """
-    sniffio = sys.modules.get("sniffio")
-    if sniffio is not None:
-        library = sniffio.current_async_library_cvar
-        if library.get() not in (None, "asyncio"):
-            library.set("asyncio")
+    assert sniffio is not None
+    sniffio.current_async_library_cvar.set("asyncio")
 
 
 class _AsyncioSleeper:
