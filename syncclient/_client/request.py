@@ -62,8 +62,9 @@ def check_body(
         return outgoing(data, progress, asynchronous)
     if data is not None:
         raise ValueError("data and json parameters can not be used at the same time")
-    skipped = {name.lower() for name in skip_auto_headers}
-    if hdrs.CONTENT_TYPE not in headers and "content-type" not in skipped:
+    if hdrs.CONTENT_TYPE not in headers and not (
+        skip_auto_headers and "content-type" in map(str.lower, skip_auto_headers)
+    ):
         headers[hdrs.CONTENT_TYPE] = "application/json"
     try:
         text = json_serialize(json)
@@ -198,10 +199,13 @@ def _choose(
 ) -> Outgoing:
     """Put the options of this one request into ``engine``; return its body."""
     settings = place.settings
+    verifies = False
     for name, value in options.items():
         if name in CHECKS:
             if value is not None:
                 engine[name] = CHECKS[name](name, value)
+        elif name in _SSL:
+            verifies = True
         elif name not in _HERE:
             raise no_such_keyword("a request", name, RequestOptions.__annotations__)
     if "middlewares" in engine:
@@ -211,12 +215,14 @@ def _choose(
         progress = reporting(told, target.name or str(target.raw_host), "upload_progress")
     data, json = options.get("data"), options.get("json")
     if data is not None or json is not None:
-        skipped = settings.skip_auto_headers.union(options.get("skip_auto_headers") or ())
+        skipped: Iterable[str] = settings.skip_auto_headers
+        if own := engine.get("skip_auto_headers"):
+            skipped = (*skipped, *own)
         body = check_body(data, json, settings.serialize, headers, skipped, progress, asynchronous)
         engine["data"] = body.value
     elif engine.get("expect100"):
         del engine["expect100"]  # not without a body (RFC 9110, section 10.1.1)
-    if not options.keys().isdisjoint(_SSL):
+    if verifies:
         engine["ssl"] = merge_ssl(
             options.get("ssl", True),
             options.get("verify_ssl"),
@@ -227,7 +233,7 @@ def _choose(
         engine["proxy"] = proxy
     if "retry" in options:
         engine["retry"] = check_retry("retry", options["retry"])
-    if target.scheme in _PLAIN and not engine.keys().isdisjoint(_OF_TLS):
+    if (verifies or "server_hostname" in engine) and target.scheme in _PLAIN:
         _refuse_of_tls(engine, target, settings.proxy_url)
     if (proxy_headers := options.get("proxy_headers")) is not None:
         if proxy is None and settings.proxy_url is None and not settings.trust_env:
@@ -305,7 +311,6 @@ def _with_defaults(defaults: Mapping[str, Any], options: RequestOptions) -> Requ
     return cast("RequestOptions", whole)
 
 
-_OF_TLS = frozenset({"server_hostname", "ssl"})
 _PLAIN = frozenset({"http", "ws"})
 _SSL = frozenset({"ssl", "verify_ssl", "ssl_context", "fingerprint"})
 #: Options that are checked here.

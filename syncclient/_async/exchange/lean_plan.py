@@ -48,7 +48,8 @@ _PARSING = frozenset(
 _OF_TLS = ("ssl", "server_hostname")
 #: All that a request of the lean way may have been given.
 _SERVED = _PARSING.union(_OF_TLS, ("headers", "data", "cookies", "skip_auto_headers"))
-_HEADERS_ONLY = frozenset({"headers"})
+#: Options that say nothing of the connection, nor of the response.
+_PLAIN = frozenset({"headers", "data"})
 #: Headers that ask for more than one message each way.
 _NOT_SERVED = (hdrs.TRANSFER_ENCODING, hdrs.EXPECT, hdrs.UPGRADE)
 
@@ -170,7 +171,8 @@ class Planner:
             return None
         if request_function() is not REQUEST_FUNCTION:
             return None  # a mock
-        if self._middlewares if not options else not self._serves(options):
+        is_plain = not options or options.keys() <= _PLAIN
+        if self._middlewares or not (is_plain or options.keys() <= _SERVED):
             return None
         if timeout.ceil_threshold != math.inf:
             return None  # whole seconds were asked for
@@ -203,9 +205,7 @@ class Planner:
             cookies = self._jar.filter_cookies(url)
             if cookies or "cookies" in options:
                 cookie = self._cookie(cookies, given, options)
-            if cookie is hops is credentials is None and (
-                not options or options.keys() == _HEADERS_ONLY
-            ):
+            if is_plain and body is None and cookie is hops is credentials is None:
                 if target.plain is None:
                     headers, head = template.completed(None, None, None)
                     head = target.line + head
@@ -230,7 +230,7 @@ class Planner:
     ) -> LeanRequest:
         """Return a request with this head and body."""
         key, params = target.template.key, self._params
-        if options:
+        if options and not options.keys() <= _PLAIN:
             if "ssl" in options or "server_hostname" in options:
                 ssl = options.get("ssl")
                 key = key._replace(
@@ -241,10 +241,6 @@ class Planner:
                 params = {**params, **{n: options[n] for n in _PARSING if n in options}}
         info = tuple.__new__(RequestInfo, (target.bare, target.method, headers, url))
         return LeanRequest(info, key, head if body is None else head + body[0], params)
-
-    def _serves(self, options: Mapping[str, Any]) -> bool:
-        """Return whether all that a request was given can be had the lean way."""
-        return options.keys() <= _SERVED and not self._middlewares
 
     def _cookie(
         self,

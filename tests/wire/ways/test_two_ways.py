@@ -363,6 +363,17 @@ def test_cookies_and_connections_are_used_again() -> None:
     assert seen.pool == (1, 1)
 
 
+@pytest.mark.parametrize("kind", [list, iter])
+def test_json_without_a_content_type(kind: Callable[[list[str]], Any]) -> None:
+    """A Content-Type that is to be skipped is not sent with JSON, however the names are given."""
+
+    def ask(session: Session, url: str) -> object:
+        return session.post(url, json=1, skip_auto_headers=kind(["content-type"]))
+
+    saw = both(ask, answering(ok()))
+    assert b"content-type" not in saw.sent[0].lower()
+
+
 def test_each_request_has_a_head_of_its_own() -> None:
     """Requests for one URL differ in cookies, body or credentials; none takes another's head."""
     asks: list[Ask] = [
