@@ -90,7 +90,7 @@ with traffic() as goes_on:
         print(how, process.exitcode)
 """
     env = {"UPSTREAM": app.url + "/"}
-    child = run_child(PREAMBLE + code, method, env=env, flags=(), timeout=50)
+    child = run_child(PREAMBLE + code, method, env=env, flags=(), timeout=110)
     assert child.stdout.splitlines() == ["return 0", "exit 3", "_exit 3", "error 1"]
     assert (child.stderr, child.status) == ("", 0)
 
@@ -114,5 +114,5 @@ with traffic() as goes_on:
     print("answered")
 """
     env = {"UPSTREAM": app.url + "/"}
-    child = run_child(PREAMBLE + code, method, env=env, flags=(), timeout=50)
+    child = run_child(PREAMBLE + code, method, env=env, flags=(), timeout=110)
     assert (child.stdout, child.stderr, child.status) == ("answered\n", "", 0)
