@@ -18,8 +18,6 @@ import webencodings
 from aiohttp import hdrs
 from webencodings.labels import LABELS
 
-from ._late import IMPORTING, load_codec
-
 if TYPE_CHECKING:
     from multidict import CIMultiDictProxy
 
@@ -88,14 +86,9 @@ def content_type(header: str | None) -> ContentType:
     return _remembered(header) if len(header) <= 200 else _parsed(header)
 
 
-def media_type(header: str | None) -> str:
-    """Return the essence of ``header``, without a look at its charset."""
-    match = _ESSENCE.match(header or "")
-    return match[1].lower() if match else OCTET_STREAM
-
-
 def _parsed(header: str) -> ContentType:
-    essence = media_type(header)
+    match = _ESSENCE.match(header)
+    essence = match[1].lower() if match else OCTET_STREAM
     start = header.find(";")
     parameters: dict[str, str] = {}
     for name, quoted, rest in _PARAMETER.findall(header, start) if start >= 0 else ():
@@ -138,10 +131,7 @@ def _codec(name: str) -> str | None:
     if name == "replacement":
         # For encodings that hide ASCII, such as iso-2022-kr: browsers show none of the text.
         return None
-    with IMPORTING:
-        encoding = webencodings.lookup("gb18030" if name == "gbk" else name)
-    if name == "euc-jp":
-        load_codec("cp932")  # see _vendors_cell
+    encoding = webencodings.lookup("gb18030" if name == "gbk" else name)
     return None if encoding is None else encoding.codec_info.name
 
 
@@ -161,7 +151,6 @@ def decode(body: bytes, encoding: str, errors: str = "strict") -> str:
 
 def incremental_decoder(encoding: str, errors: str = "strict") -> Callable[[bytes, bool], str]:
     """Return a function that decodes a text piece by piece; its second argument is the end."""
-    load_codec(encoding)
     if encoding in _SINGLE_BYTE:
         return lambda piece, end: codecs.charmap_decode(piece, errors, _decoding_table(encoding))[0]
     if encoding in _GAPS:
@@ -278,14 +267,11 @@ class TextualBody:
         if body is None:
             raise RuntimeError("Cannot compute fallback encoding of a not yet read body")
         # What guesses at encodings says None where it cannot.
-        encoding = self._resolve_charset(self, body) or "utf-8"
-        load_codec(encoding)
-        return encoding
+        return self._resolve_charset(self, body) or "utf-8"
 
     def _decoded(self, body: bytes, encoding: str | None, errors: str = "strict") -> str:
         """Return ``body`` as ``encoding``, by Python's codec, or else ``get_encoding()``."""
         if encoding:
-            load_codec(encoding)
             return body.decode(encoding, errors)
         return decode(body, self._encoding_of(body), errors)
 

@@ -17,7 +17,6 @@ from .._boundary.submitted_call import NOTHING, Submission
 from .._client.request import RequestOptions, prepare
 from .._client.session_base import SessionBase
 from .._client.websocket_options import WebSocketOptions
-from .._late import ANYIO, load
 from .._other_libraries import not_by_position
 from .._shown import shown
 from .._types import StrOrURL
@@ -97,7 +96,6 @@ class AioSession(SessionBase):
     def __init__(self, session: SessionBase | None = None, **misspelt: Never) -> None:
         if misspelt or not isinstance(session, SessionBase):
             raise TypeError("an AioSession is created by a Session: write Session(...).aio")
-        load(*ANYIO)
         self._session = session  # kept, because a dropped session is closed
         self._place = session._place
 

@@ -18,7 +18,7 @@ from aiohttp import (
 )
 from multidict import CIMultiDict
 
-from .._content_type import media_type
+from .._content_type import content_type
 from .._models import Head, redacted_head, redacted_headers, redacted_info
 from .exchange.body_buffer import ALL, BodyBuffer
 from .exchange.exchange import LOST, Exchange, next_piece
@@ -360,7 +360,7 @@ def _check(head: Head) -> None:
             info, history, status=head.status, message=head.reason or "", headers=headers
         )
     header = head.headers.get(hdrs.CONTENT_TYPE)
-    if media_type(header) != "text/event-stream":
+    if content_type(header).essence != "text/event-stream":
         raise ContentTypeError(
             info,
             history,

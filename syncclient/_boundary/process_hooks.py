@@ -1,7 +1,6 @@
 """The hooks for forks and for the interpreter's exit. Installed once, on import.
 
-Neither hook blocks on a lock that another thread may hold (the one in ``_late.py`` waits for
-imports that are under way, for a bounded time). The fork hook closes the child's
+Neither hook blocks on a lock that another thread may hold. The fork hook closes the child's
 copies of the parent's sockets and forgets the rest: a child starts its own loop thread with
 its first request. The exit hook closes what is still open. ``atexit`` runs its functions last
 in, first out, so functions registered after ``import syncclient`` can still make requests;

@@ -28,7 +28,6 @@ from .._async.connect.pool import (
 )
 from .._async.connect.tcp import TCPPool, TCPSettings
 from .._checks import UNSET, Unset, address_family, count, local_address, seconds
-from .._late import ANYIO, load
 from .._other_libraries import answering
 from .resolvers import ResolverLike, names_of
 from .shared_pool import SharedPool
@@ -148,7 +147,6 @@ class BaseConnector:
 
     async def aclose(self, *, abort_ssl: bool = False) -> None:
         """Like ``close``, for tasks of any loop: it does not block their thread."""
-        load(*ANYIO)
         await anyio.to_thread.run_sync(partial(self.close, abort_ssl=abort_ssl))
 
     def _factory(self, *, shared: bool = False) -> PoolFactory:

@@ -245,7 +245,6 @@ def proxy_url(
     target = url_or_fault(to_url, proxy)
     if isinstance(target, str) or not target.raw_host:
         raise aiohttp.InvalidURL("proxy", "must be a URL: http://host:port")
-    socks.prepare(target.scheme)
     if proxy_auth is None:
         return target
     if target.raw_user is not None:

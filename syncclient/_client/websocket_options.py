@@ -12,7 +12,6 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from .._async.websocket.settings import BUFFER_BYTES, BUFFER_MESSAGES, CLOSE_TIMEOUT
-from .._late import ANYIO, load
 from .._other_libraries import no_such_keyword
 from .headers import header_items
 from .request import RequestOptions, prepare
@@ -93,7 +92,6 @@ def arrange(
 
     ``timeout`` None stands for aiohttp's default. Options that are not given are left to aiohttp.
     """
-    load(*ANYIO)  # for the limits of closing
     given: dict[str, Any] = dict(options)
     for name in given:
         if name not in WebSocketOptions.__annotations__:

@@ -1,8 +1,7 @@
 """A script: does what its first argument names, and prints the imports on the way.
 
 A line for each: the thread, what was imported, and who wanted it; a string that is compiled and
-run counts as well, and what `_late.py` imports in a caller's thread does not, since forks wait
-for it. Nothing but syncclient is imported first, so that nothing is here by chance.
+run counts as well. Nothing but syncclient is imported first, so that nothing is here by chance.
 """
 
 import atexit
@@ -19,7 +18,6 @@ def show() -> None:
 atexit.register(show)  # before syncclient registers its own, hence run after it
 
 import syncclient  # noqa: E402
-from syncclient._late import IMPORTING  # noqa: E402
 
 # isort: split
 import asyncio  # noqa: E402
@@ -35,14 +33,8 @@ WHERE: dict[str, str] = json.loads(sys.argv[2])
 URL, TLS, RAW = WHERE["app"], WHERE["tls"], WHERE["raw"]
 
 
-def waited_for() -> bool:
-    """Whether a fork waits for what this thread imports, in whose way no loop is."""
-    loop_thread = threading.current_thread().name == "syncclient-loop"
-    return not loop_thread and IMPORTING._lock._is_owned()  # type: ignore[attr-defined]
-
-
 def hook(event: str, arguments: tuple[object, ...]) -> None:
-    if not recording or waited_for():
+    if not recording:
         return
     if event == "import":
         name = str(arguments[0])

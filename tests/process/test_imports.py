@@ -88,10 +88,7 @@ def where(
 
 @pytest.mark.parametrize("scenario", sorted(SCENARIOS))
 def test_nothing_is_imported_on_the_way(run_child: RunChild, where: str, scenario: str) -> None:
-    """From the first request to the end of the process, no module is imported, and none tried.
-
-    Except in the callers' threads, where a fork waits for it.
-    """
+    """From the first request to the end of the process, no module is imported, and none tried."""
     flags = ("-X", "dev", "-W", "ignore")
     child = run_child(SCRIPT, scenario, where, flags=flags, env={"HTTP_PROXY": ""})
     assert (child.stdout, child.status) == ("", 0), child.stderr

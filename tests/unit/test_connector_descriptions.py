@@ -301,7 +301,7 @@ def test_old_spellings_say_the_same() -> None:
 def test_a_missing_extra_names_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     """What needs another package says which one to install, as it is made."""
     monkeypatch.setattr("syncclient._client.tls.truststore", None)
-    monkeypatch.setitem(sys.modules, "syncclient._async.connect.socks_tunnel", None)
+    monkeypatch.setattr("syncclient._async.connect.socks.python_socks", None)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     from syncclient._client.tls import system_context
 

@@ -24,7 +24,6 @@ from yarl import URL
 from ..._hosts import host_key
 from ..._urls import origin_of, parse_url
 from ..exchange.progress import progress
-from . import socks
 from .netrc import MalformedError, Netrc, parse_netrc
 from .tcp import socket_to
 
@@ -59,10 +58,7 @@ class Surroundings(NamedTuple):
 
 def read_surroundings() -> Surroundings:
     """Return the present settings of the environment."""
-    proxies = getproxies()
-    for proxy in proxies.values():
-        socks.prepare(proxy.partition(":")[0].lower())
-    return Surroundings(proxies, read_netrc())
+    return Surroundings(getproxies(), read_netrc())
 
 
 class Hops:

@@ -333,10 +333,7 @@ class SocksPool(TCPPool):
         addresses = await self._addresses_of(
             self._proxy.raw_host or "", socks.port_of(self._proxy), req, traces
         )
-        socks.require()
-        from .socks_tunnel import tunnel
-
-        sock = await tunnel(
+        sock = await socks.tunnel(
             self._proxy,
             host,
             port,

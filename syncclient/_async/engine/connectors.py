@@ -10,21 +10,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import sys
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import aiohttp
+import anyio
 from aiohttp import helpers
 
 from .missing import unsupported, warn_without
-
-if sys.version_info >= (3, 11):
-    from asyncio import timeout as _timeout
-else:
-    from async_timeout import timeout as _timeout  # which aiohttp needs there too
 
 if TYPE_CHECKING:
     import ssl
@@ -168,7 +163,7 @@ async def time_limit(seconds: float | None) -> AsyncIterator[None]:
     """
     started = time.monotonic()
     try:
-        async with _timeout(seconds or None):
+        with anyio.fail_after(seconds or None):
             yield
         if seconds and time.monotonic() - started >= seconds:
             raise TimeoutError
