@@ -6,7 +6,7 @@ import json
 import pickle
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from http.cookies import Morsel
 from types import FunctionType
@@ -29,7 +29,6 @@ from .._other_libraries import no_such_keyword
 from .._timeout import ClientTimeout
 from .._types import JSONEncoder, LooseCookies, LooseHeaders, StrOrURL, Timeout
 from .._urls import same_origin
-from .._values import Value
 from .arguments import (
     CHECKS,
     DEFAULT_TIMEOUT,
@@ -106,7 +105,8 @@ def utf_8(response: Response, body: bytes) -> str:
     return "utf-8"
 
 
-class SessionSettings(Value, kw_only=True):
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class SessionSettings:
     """The checked keywords of a ``Session``. Created by ``check_settings`` and ``derive``.
 
     The session, its ``aio`` and its requests read them here; a derived session, a copy and a
@@ -154,8 +154,6 @@ class SessionSettings(Value, kw_only=True):
     authorization: str | None = field(init=False)
     #: ``proxy``, with ``proxy_auth`` in it.
     proxy_url: URL | None = field(init=False)
-
-    __eq__, __hash__, __repr__ = object.__eq__, object.__hash__, object.__repr__
 
     def __post_init__(self) -> None:
         header = None if self.auth is None else authorization(self.auth)

@@ -12,6 +12,7 @@ import contextlib
 import contextvars
 import ssl
 from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 
@@ -65,7 +66,8 @@ class Mounted(Protocol):
         """End all that runs. Every connection is closed already. Bounded."""
 
 
-class InProcessSettings(PoolSettings, kw_only=True):
+@dataclass(frozen=True, kw_only=True)
+class InProcessSettings(PoolSettings):
     """Settings of connections to a server within the process."""
 
     #: Makes the server; called once for each pool, on the event loop.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import ssl
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
     from aiohttp.tracing import Trace
 
 
-class UnixSettings(PoolSettings, kw_only=True):
+@dataclass(frozen=True, kw_only=True)
+class UnixSettings(PoolSettings):
     """Settings of connections over a Unix socket."""
 
     path: str
@@ -38,7 +40,8 @@ class UnixSettings(PoolSettings, kw_only=True):
         return UnixPool(self)
 
 
-class PipeSettings(PoolSettings, kw_only=True):
+@dataclass(frozen=True, kw_only=True)
+class PipeSettings(PoolSettings):
     """Settings of connections over a named pipe of Windows."""
 
     path: str

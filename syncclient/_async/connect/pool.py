@@ -12,7 +12,7 @@ import contextlib
 import weakref
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -21,7 +21,6 @@ import aiohttp
 from aiohttp.client_exceptions import ServerDisconnectedError
 
 from ..._timeout import limits_pool, pool_limit
-from ..._values import Value
 from ..engine.connectors import (
     ConnectorSteps,
     connections_in_use,
@@ -45,7 +44,8 @@ if TYPE_CHECKING:
     from aiohttp.tracing import Trace
 
 
-class HostSnapshot(Value):
+@dataclass(frozen=True)
+class HostSnapshot:
     """The connections of a pool to one host at one moment.
 
     Attributes:
@@ -70,7 +70,8 @@ class HostSnapshot(Value):
         )
 
 
-class PoolSnapshot(Value):
+@dataclass(frozen=True)
+class PoolSnapshot:
     """The state of a pool at one moment.
 
     Attributes:
@@ -118,7 +119,8 @@ def _added(
     return hosts
 
 
-class PoolSettings(Value):
+@dataclass(frozen=True)
+class PoolSettings:
     """The settings that all kinds of pools have."""
 
     limit: int = 100

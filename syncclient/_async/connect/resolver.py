@@ -7,13 +7,13 @@ import inspect
 import ipaddress
 import socket
 from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from ..._hosts import host_key
-from ..._values import Value
 from .per_loop import PerLoop
 
 #: What a resolver of the user's may answer for one address: its text, or aiohttp's dictionary.
@@ -38,7 +38,8 @@ class Names(Protocol):
         ...
 
 
-class SystemNames(Value):
+@dataclass(frozen=True, repr=False)
+class SystemNames:
     """The operating system's resolver, on the worker threads of the loop's executor."""
 
     def __repr__(self) -> str:
@@ -49,7 +50,8 @@ class SystemNames(Value):
         return SystemResolver()
 
 
-class ServerNames(Value):
+@dataclass(frozen=True, repr=False)
+class ServerNames:
     """DNS servers asked directly, through aiodns."""
 
     nameservers: tuple[str, ...] | None
@@ -68,7 +70,8 @@ class ServerNames(Value):
         return aiohttp.AsyncResolver(**options)
 
 
-class CustomNames(Value):
+@dataclass(frozen=True, repr=False)
+class CustomNames:
     """A resolver of the user's: blocking, so on a worker thread, or with an async ``resolve``."""
 
     resolver: Resolve
@@ -81,7 +84,8 @@ class CustomNames(Value):
         return _CustomResolver(self.resolver)
 
 
-class PinnedNames(Value):
+@dataclass(frozen=True, repr=False)
+class PinnedNames:
     """Addresses given by hand for some hosts, and another resolver for all the rest."""
 
     pins: tuple[tuple[str, tuple[str, ...]], ...]

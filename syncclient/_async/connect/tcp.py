@@ -9,7 +9,7 @@ import ssl
 import weakref
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextvars import ContextVar
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +61,7 @@ def socket_to(url: URL) -> str | None:
     return path
 
 
+@dataclass(frozen=True)
 class TCPSettings(PoolSettings):
     """Settings of connections over TCP."""
 
@@ -84,7 +85,8 @@ class TCPSettings(PoolSettings):
         return TCPPool(self)
 
 
-class SocksSettings(TCPSettings, kw_only=True):
+@dataclass(frozen=True, kw_only=True)
+class SocksSettings(TCPSettings):
     """Settings of connections over TCP that all go through one SOCKS proxy."""
 
     #: May hold the credentials, so it is kept out of every message.

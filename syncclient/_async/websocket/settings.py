@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-from ..._values import Value
 from .receive_queue import ReceiveQueue
 from .sender import SendWindow
 
@@ -27,7 +27,8 @@ GOING_AWAY_TIMEOUT = 2.0
 LINGER = 1.0
 
 
-class Opened(Value):
+@dataclass(frozen=True)
+class Opened:
     """The result of the handshake, for the face."""
 
     protocol: str | None
@@ -39,7 +40,8 @@ class Opened(Value):
     extra: Mapping[str, object]
 
 
-class SocketSettings(Value):
+@dataclass(frozen=True)
+class SocketSettings:
     """The keywords of ``ws_connect`` that do not concern the handshake.
 
     Args:
