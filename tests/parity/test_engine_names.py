@@ -85,9 +85,11 @@ LISTED = sorted({(owner, name) for owner, names in NAMES.items() for name in nam
 #: By module: names of our own classes, and of others', that the engine has elsewhere.
 NOT_THE_ENGINES = {
     "_aio/response.py": ("_detach",),  # of BodyReader
+    "_async/cookies/cookie.py": ("_fields",),  # of a named tuple
     "_cli/output.py": ("_fields",),  # of a named tuple
     "_client/middlewares.py": ("_buffer", "_content", "_detach", "_released"),  # of Response
     "_client/place.py": ("_attach",),  # of what is open through a session
+    "requests/_body.py": ("_buffer",),  # of StreamReader
     "requests/_own.py": ("_make_request",),  # of urllib3
     "requests/_session.py": ("_cookies", "_data"),  # of requests, and of os.environ
 }
