@@ -13,6 +13,9 @@ _logger = logging.getLogger("syncclient")
 #: Look-ups that run at once; a stuck one counts until it is answered.
 _AT_ONCE = 32
 
+#: The coroutine of aiohttp's that is a task, and writes the body of a request.
+_WRITES_BODY = "ClientRequest.write_bytes"
+
 _NUMERIC = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
 
 
@@ -62,6 +65,7 @@ def ignore_ended_calls(loop: asyncio.AbstractEventLoop) -> None:
 
     - An OSError in a future that nothing awaits any more. The attempt to connect failed in the
       turn of the loop that cancelled the call, or uvloop had a second future for the handshake.
+    - The same in the task that writes a body: the connection was closed before its last chunk.
     - "Fatal error on SSL protocol" of uvloop, on a transport that was closed between the
       handshake and the writing of its last flight.
     - A TypeError of asyncio's up to Python 3.12, which aborts TLS within TLS with an argument too
@@ -86,9 +90,10 @@ def _is_of_ended_call(context: dict[str, Any]) -> bool:
     """Return whether what a loop reports is the end of a connection whose call has ended."""
     error = context.get("exception")
     if isinstance(error, OSError):
-        # Not a task's: its error is one of code, and not of a connection alone.
         future = context.get("future")
-        return isinstance(future, asyncio.Future) and not isinstance(future, asyncio.Task)
+        if isinstance(future, asyncio.Task):  # an error of code, and not of a connection alone
+            return getattr(future.get_coro(), "__qualname__", "") == _WRITES_BODY
+        return isinstance(future, asyncio.Future)
     if isinstance(error, TypeError):
         return "SSLProtocol._abort() takes 1 positional argument" in str(error)
     return (

@@ -96,6 +96,34 @@ def test_faults_are_printed(run_child: RunChild) -> None:
     assert "an echo" not in child.stderr
 
 
+LOST_WRITER = """
+import asyncio
+from unittest.mock import AsyncMock, MagicMock
+import aiohttp
+from syncclient._boundary.loop_setup import ignore_ended_calls
+
+loop = asyncio.new_event_loop()
+ignore_ended_calls(loop)
+
+async def main():
+    writer = MagicMock()
+    writer.write_eof = AsyncMock(side_effect=aiohttp.ClientConnectionResetError("closing"))
+    request = MagicMock(_continue=None, _body=None)
+    write = aiohttp.ClientRequest.write_bytes(request, writer, MagicMock())
+    done, _ = await asyncio.wait([asyncio.ensure_future(write)])
+    print(writer.write_eof.await_count)
+
+loop.run_until_complete(main())
+loop.close()
+"""
+
+
+def test_a_body_whose_connection_is_closed_prints_nothing(run_child: RunChild) -> None:
+    """The engine writes a body in a task, which nothing awaits once its call has ended."""
+    child = run_child(LOST_WRITER, flags=())
+    assert (child.stderr, child.stdout) == ("", "1\n")
+
+
 def test_a_handler_of_the_loop_is_kept(run_child: RunChild) -> None:
     """The exception handler that a loop was made with gets what is no echo."""
     program = PROGRAM.replace(
