@@ -224,9 +224,9 @@ def test_messages_of_errors_are_the_same(raw_server: StartRawServer) -> None:
     with Session() as session:
         for timings in (False, True):
             with pytest.raises(syncclient.TotalTimeoutError) as caught:
-                session.get(wire.url, timings=timings, timeout=0.05)
+                session.get(wire.url, timings=timings, timeout=1)
             told.append(caught.value.phase)
-    assert told[0] == told[1]
+    assert told == ["waiting for the response"] * 2
 
 
 def test_a_deadline_tells_of_the_attempts(raw_server: StartRawServer) -> None:

@@ -471,7 +471,7 @@ def stalling_in_body(conn: RawConnection) -> None:
 
 @pytest.mark.parametrize(
     "timeout",
-    [ClientTimeout(total=0.2), ClientTimeout(sock_read=0.2), ClientTimeout(total=0.3, sock_read=9)],
+    [ClientTimeout(total=0.4), ClientTimeout(sock_read=0.4), ClientTimeout(total=0.5, sock_read=9)],
 )
 @pytest.mark.parametrize(
     "script",
@@ -482,8 +482,8 @@ def test_timeouts(timeout: ClientTimeout, script: Script) -> None:
     """Each timeout is the same error, with the same phase."""
 
     def ask(session: Session, url: str) -> object:
-        first = session.get(url, timeout=timeout)
-        first.read()
+        if script not in (stalling, stalling_in_body):
+            session.get(url).read()
         return session.get(url, timeout=timeout)
 
     seen = both(ask, script)
