@@ -280,7 +280,7 @@ def test_blocking_middlewares_see_every_range(raw_server: StartRawServer, tmp_pa
 def test_a_download_has_no_body(session: Session, tmp_path: Path, name: str) -> None:
     """It is a GET; the error names what was given."""
     wrong: Any = {name: True}
-    with pytest.raises(TypeError, match=f"takes no {name}="):
+    with pytest.raises(TypeError, match=f"does not accept {name}="):
         session.download("http://127.0.0.1/x", tmp_path / "x", **wrong)
 
 

@@ -577,7 +577,7 @@ def test_the_handler_takes_its_own_request_only(session: Session) -> None:
     def wrong(request: MiddlewareRequest, handler: HandlerType) -> Response:
         return handler("http://elsewhere/")  # type: ignore[arg-type]  # the mistake
 
-    with pytest.raises(TypeError, match=r"takes the middleware's own request.*not this str"):
+    with pytest.raises(TypeError, match=r"accepts only the middleware's own request.*not this str"):
         session.get("/json", middlewares=[wrong])
 
 
