@@ -149,17 +149,17 @@ def _undisturbed(function: Callable[[], T]) -> T:
     - ``frame.f_back`` has the address of a frame that the other thread may then leave. It returns
       any object that has taken its place.
     """
-    if sys.version_info >= (3, 12) or not gc.isenabled():
-        return function()
-    # All three are called from C, so no other thread and no signal handler runs in between: the
-    # collector is never left disabled, and no other thread finds it disabled.
-    result: T
-    try:
-        _, result, _ = map(_call, (gc.disable, function, gc.enable))
-    except BaseException:
-        gc.enable()  # an audit hook raised an error
-        raise
-    return result
+    if sys.version_info < (3, 12) and gc.isenabled():
+        # All three are called from C, so no other thread and no signal handler runs in between:
+        # the collector is never left disabled, and no other thread finds it disabled.
+        result: T
+        try:
+            _, result, _ = map(_call, (gc.disable, function, gc.enable))
+        except BaseException:
+            gc.enable()  # an audit hook raised an error
+            raise
+        return result
+    return function()
 
 
 def _is_debugged() -> bool:
