@@ -40,6 +40,11 @@ class Library:
         self.name: str = module.__name__
         self.module: Any = module
         self._core = self.name.replace("httpx", "httpcore")
+        #: The library's own, by the method that a client calls. A program may put one of ours in
+        #: the place of its name, and its name would lead back here.
+        self.transports: dict[str, Any] = {
+            method: getattr(module, kind) for method, (kind, _) in _MOCKED.items()
+        }
 
     def is_mocked(self, method: str) -> bool:
         """Return whether ``method`` of the library's own transports has been replaced.
@@ -47,9 +52,9 @@ class Library:
         respx, pytest-httpx and vcrpy do that. Told by where its code is from: the names of a
         function are copied by those that wrap it.
         """
-        transport, pool = _MOCKED[method]
+        _, pool = _MOCKED[method]
         core = sys.modules.get(self._core)  # which the library imports when it is needed
-        return not _is_of(getattr(self.module, transport), method, self.name) or (
+        return not _is_of(self.transports[method], method, self.name) or (
             core is not None and not _is_of(getattr(core, pool), method, self._core)
         )
 

@@ -45,10 +45,10 @@ class Door:
     #: The library's own transport with these, if it has been needed.
     _theirs: Any = None
 
-    def _stand_in(self, kind: str) -> Any:
+    def _stand_in(self, method: str) -> Any:
         """Return the library's own transport, which a mock answers for or lets through."""
         if self._theirs is None:
-            self._theirs = getattr(self._library.module, kind)(**self._given)
+            self._theirs = self._library.transports[method](**self._given)
         return self._theirs
 
     def _check(self, request: Any) -> None:
@@ -102,7 +102,7 @@ class BlockingDoor(Door):
         library = self._library
         library.check("request.stream", request.stream, "SyncByteStream")
         if library.is_mocked("handle_request"):
-            return self._stand_in("HTTPTransport").handle_request(request)
+            return self._stand_in("handle_request").handle_request(request)
         outbound = prepare(library, self._way, request)
         try:
             if outbound.body.lends:
@@ -154,7 +154,7 @@ class AwaitedDoor(Door):
         library = self._library
         library.check("request.stream", request.stream, "AsyncByteStream")
         if library.is_mocked("handle_async_request"):
-            return await self._stand_in("AsyncHTTPTransport").handle_async_request(request)
+            return await self._stand_in("handle_async_request").handle_async_request(request)
         task = CallerTask()
         outbound = prepare(library, self._way, request, partial(TaskSource, task))
         try:

@@ -17,7 +17,9 @@ import pytest
 
 import syncclient
 from tests.bounds import BOUND, wait_until
+from tests.children import RunChild
 from tests.places import sleepers
+from tests.servers.process import AppServer
 from tests.servers.raw import RawConnection, StartRawServer
 
 from .conftest import Door, stalled_body
@@ -234,3 +236,25 @@ def test_both_doors_differ_in_names_only() -> None:
         for name in ("httpx", "httpx2")
     ]
     assert texts[0] == texts[1].replace("httpx2", "httpx")
+
+
+@pytest.mark.parametrize("name", ["httpx", "httpx2"])
+def test_our_transports_in_the_place_of_the_librarys_names(
+    run_child: RunChild, app: AppServer, name: str
+) -> None:
+    """A program may put them there for code that makes its own clients, and it is no mock."""
+    pytest.importorskip(name)
+    child = run_child(
+        f"""
+import asyncio, {name} as library, syncclient.{name} as door
+library.HTTPTransport, library.AsyncHTTPTransport = door.Transport, door.AsyncTransport
+
+async def main():
+    async with door.AsyncClient() as client:
+        return await client.get("{app.url}/get")
+
+with door.Client() as client:
+    print(client.get("{app.url}/get").status_code, asyncio.run(main()).status_code)
+"""
+    )
+    assert (child.stdout, child.stderr) == ("200 200\n", "")
