@@ -24,6 +24,7 @@ import uvloop
 import syncclient
 from benchmarks.clients.base import Job
 from benchmarks.gauges import Unreadable, main, read_apart
+from syncclient._async.engine.lean_handler import LeanHandler
 from syncclient._boundary.call import Call
 from syncclient._boundary.portal import Portal
 from syncclient._client.request import prepare
@@ -75,6 +76,8 @@ def _blocking(target: str, times: int) -> dict[str, float]:
     _note_before(Call, "complete", "posting")
     _note_before(Portal, "open", "checked")
     _note_before(Call, "begin", "over there")
+    _note_before(LeanHandler, "__await__", "sent")
+    _note_before(LeanHandler, "wake", "head")
     _note_before(Call, "_finish", "done")
     with syncclient.Session() as session:
 
