@@ -14,7 +14,9 @@ from .._async.websocket.websocket import pause
 from .._session import Session
 from ._raw import RawResponse
 
-_sleeping = attrgetter("sleep", "sleep_for_retry", "_sleep_backoff")
+#: The methods of a Retry that sleep.
+_SLEEPS = ("sleep", "sleep_for_retry", "_sleep_backoff")
+_sleeping = attrgetter(*_SLEEPS)
 _ORIGINAL = _sleeping(theirs.Retry)
 _SLEEP = time.sleep
 
@@ -38,7 +40,7 @@ def rest(
     """
     if (
         _sleeping(type(retries)) != _ORIGINAL
-        or not vars(retries).keys().isdisjoint(("sleep", "sleep_for_retry", "_sleep_backoff"))
+        or not vars(retries).keys().isdisjoint(_SLEEPS)
         or vars(theirs)["time"].sleep is not _SLEEP
     ):
         retries.sleep(response)
