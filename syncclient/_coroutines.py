@@ -3,6 +3,9 @@
 Steps that both faces share are written once, as coroutines. A step that may have to wait is an
 ``async def``. The awaited face awaits it. In the blocking face it awaits functions that block
 and never suspend, so it runs to its end in one go.
+
+A step awaits others as ``await step(a, b)``, never with ``*args``: an interrupt of the thread
+can hit between that call and the await (and in Python 3.10 after any call).
 """
 
 from __future__ import annotations
@@ -10,22 +13,30 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable, Coroutine
-from typing import Any, ParamSpec, TypeVar
+from itertools import starmap
+from operator import methodcaller
+from typing import TYPE_CHECKING, Any, TypeVar
 
-P = ParamSpec("P")
+if TYPE_CHECKING:
+    from typing_extensions import TypeVarTuple, Unpack
+
+    A = TypeVarTuple("A")
 R = TypeVar("R")
 
 
-def blocking(steps: Callable[P, Coroutine[Any, Any, R]], /, *args: P.args, **kwargs: P.kwargs) -> R:
-    """Run ``steps(...)``, whose waits all block, and return its result. Blocks as they do."""
+def blocking(steps: Callable[[Unpack[A]], Coroutine[Any, Any, R]], /, *args: Unpack[A]) -> R:
+    """Run ``steps(*args)``, whose waits all block, and return its result. Blocks as they do."""
     try:
-        # One line, so that no interrupt hits between the two: Python warns of a coroutine that
-        # was never started.
-        steps(*args, **kwargs).send(None)
+        # Made and started without a step of the interpreter in between, where an interrupt could
+        # hit: Python warns of a coroutine that was never started.
+        next(map(_START, starmap(steps, (args,))))
     except StopIteration as end:
         result: R = end.value
         return result
     raise RuntimeError("a step of a blocking call was suspended")
+
+
+_START = methodcaller("send", None)
 
 
 def start(coroutine: Coroutine[object, object, R]) -> asyncio.Task[R]:

@@ -40,15 +40,15 @@ class AioStreamReader(BodyReader):
         buffer = self._buffer
         if self._free(buffer) and (data := buffer.piece(n)):
             return data
-        return await self._in_turn(self._some, n)
+        return await self._in_turn(lambda buffer: self._some(buffer, n))
 
     async def readany(self) -> bytes:
         """Return all buffered bytes; if there are none, wait for the next ones."""
-        return await self._in_turn(self._some, ALL)
+        return await self._in_turn(lambda buffer: self._some(buffer, ALL))
 
     async def readexactly(self, n: int) -> bytes:
         """Return ``n`` bytes. Raises asyncio.IncompleteReadError if the body has fewer."""
-        return await self._in_turn(self._exactly, n)
+        return await self._in_turn(lambda buffer: self._exactly(buffer, n))
 
     async def readline(self, *, max_line_length: int | None = None) -> bytes:
         """Return a line with its newline; at the end the remaining bytes, then b"".
@@ -59,7 +59,7 @@ class AioStreamReader(BodyReader):
         buffer = self._buffer
         if self._free(buffer) and (line := buffer.until(b"\n", max_line_length)):
             return line
-        return await self._in_turn(self._until, b"\n", max_line_length)
+        return await self._in_turn(lambda buffer: self._until(buffer, b"\n", max_line_length))
 
     async def readuntil(self, separator: bytes = b"\n", *, max_size: int | None = None) -> bytes:
         """Return the bytes up to and including ``separator``, or up to the end of the body.
@@ -67,7 +67,7 @@ class AioStreamReader(BodyReader):
         Raises LineTooLongError if they are more than ``max_size`` (None is twice the
         ``read_bufsize``), and drops those it has read.
         """
-        return await self._in_turn(self._until, separator, max_size)
+        return await self._in_turn(lambda buffer: self._until(buffer, separator, max_size))
 
     async def readchunk(self) -> tuple[bytes, bool]:
         """Return ``(data, end_of_http_chunk)``; ``(b"", False)`` at the end of the body."""

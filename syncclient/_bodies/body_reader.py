@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from aiohttp import ClientConnectionError, ClientError
 
@@ -36,7 +36,6 @@ from .._models import Head, redacted_url
 if TYPE_CHECKING:
     from .._boundary.lease import Remote
 
-P = ParamSpec("P")
 R = TypeVar("R")
 
 #: Fetches more of the body: a function for the event loop.
@@ -162,12 +161,7 @@ class BodyReader:
             not self._readers and innermost() is None and (buffer.due is None or not buffer.late())
         )
 
-    async def _in_turn(
-        self,
-        steps: Callable[Concatenate[BodyBuffer, P], Coroutine[Any, Any, R]],
-        *args: P.args,
-        **kwargs: P.kwargs,
-    ) -> R:
+    async def _in_turn(self, steps: Callable[[BodyBuffer], Coroutine[Any, Any, R]]) -> R:
         """Take the turn, run ``steps``, and return their result.
 
         Raises SecondReaderError, or DeadlineError if a deadline is over.
@@ -181,7 +175,7 @@ class BodyReader:
             buffer = self._buffer
             if buffer.due is not None and buffer.late():
                 await self._bring(buffer, LOOK)
-            return await steps(buffer, *args, **kwargs)
+            return await steps(buffer)
         finally:
             if me in readers:
                 readers.remove(me)

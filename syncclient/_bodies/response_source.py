@@ -56,7 +56,7 @@ class ContentSource:
         self._stream._note_end(self._buffer)
 
     def _fill_from_here(self) -> None:
-        blocking(self._stream._bring, self._buffer, ANY, block=True)
+        blocking(lambda: self._stream._bring(self._buffer, ANY, block=True))
 
     # -- the loop thread -------------------------------------------------------------
 

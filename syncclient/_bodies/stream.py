@@ -58,15 +58,15 @@ class StreamReader(BodyReader, io.RawIOBase):
         buffer = self._buffer
         if self._free(buffer) and (data := buffer.piece(n)):
             return data
-        return blocking(self._in_turn, self._some, n)
+        return blocking(self._in_turn, lambda buffer: self._some(buffer, n))
 
     def readany(self) -> bytes:
         """Return all buffered bytes; if there are none, wait for the next ones."""
-        return blocking(self._in_turn, self._some, ALL)
+        return blocking(self._in_turn, lambda buffer: self._some(buffer, ALL))
 
     def readexactly(self, n: int) -> bytes:
         """Return ``n`` bytes. Raises asyncio.IncompleteReadError if the body has fewer."""
-        return blocking(self._in_turn, self._exactly, n)
+        return blocking(self._in_turn, lambda buffer: self._exactly(buffer, n))
 
     def readline(self, size: int | None = -1, /, *, max_line_length: int | None = None) -> bytes:
         """Return a line with its newline; at the end the remaining bytes, then b"".
@@ -77,11 +77,11 @@ class StreamReader(BodyReader, io.RawIOBase):
                 ``read_bufsize``. A longer one raises LineTooLongError, and is dropped.
         """
         if size is not None and size >= 0:
-            return blocking(self._in_turn, self._line_upto, size)
+            return blocking(self._in_turn, lambda buffer: self._line_upto(buffer, size))
         buffer = self._buffer
         if self._free(buffer) and (line := buffer.until(b"\n", max_line_length)):
             return line
-        return blocking(self._in_turn, self._until, b"\n", max_line_length)
+        return blocking(self._in_turn, lambda buffer: self._until(buffer, b"\n", max_line_length))
 
     def readuntil(self, separator: bytes = b"\n", *, max_size: int | None = None) -> bytes:
         """Return the bytes up to and including ``separator``, or up to the end of the body.
@@ -89,7 +89,7 @@ class StreamReader(BodyReader, io.RawIOBase):
         Raises LineTooLongError if they are more than ``max_size`` (None is twice the
         ``read_bufsize``), and drops those it has read.
         """
-        return blocking(self._in_turn, self._until, separator, max_size)
+        return blocking(self._in_turn, lambda buffer: self._until(buffer, separator, max_size))
 
     def readchunk(self) -> tuple[bytes, bool]:
         """Return ``(data, end_of_http_chunk)``; ``(b"", False)`` at the end of the body.
@@ -100,7 +100,7 @@ class StreamReader(BodyReader, io.RawIOBase):
 
     def read_nowait(self, n: int = -1) -> bytes:
         """Return up to ``n`` of the bytes that have arrived, -1 for all; b"" if there are none."""
-        return blocking(self._in_turn, self._look, ALL if n < 0 else n)
+        return blocking(self._in_turn, lambda buffer: self._look(buffer, ALL if n < 0 else n))
 
     def iter_chunked(self, n: int) -> Iterator[bytes]:
         """Iterate over chunks of up to ``n`` bytes, each what ``read(n)`` returns."""
@@ -138,7 +138,8 @@ class StreamReader(BodyReader, io.RawIOBase):
 
     def readinto(self, buffer: WriteableBuffer, /) -> int:
         """Read into ``buffer``, at least a byte unless at the end, and return how many."""
-        return blocking(self._in_turn, self._some_into, memoryview(buffer).cast("B"))
+        into = memoryview(buffer).cast("B")
+        return blocking(self._in_turn, lambda buffer: self._some_into(buffer, into))
 
     def write(self, data: object, /) -> int:
         """Raise io.UnsupportedOperation."""
@@ -209,4 +210,4 @@ class StreamReader(BodyReader, io.RawIOBase):
             now = time.monotonic()
             some = min(2 * some, _LINES) if now - before < _QUICK else 1
             before = now
-            blocking(self._in_turn, self._some, 0)
+            blocking(self._in_turn, lambda buffer: self._some(buffer, 0))

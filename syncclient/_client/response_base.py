@@ -309,7 +309,7 @@ class ResponseBase(TextualBody, ParsedHeaders, ResponseViews, Generic[C]):
         """Return the rest of the body, and keep it. Close the response on an error."""
         content = self._stream()
         try:
-            return await content._in_turn(self._read_rest, content)
+            return await content._in_turn(lambda buffer: self._read_rest(buffer, content))
         except SecondReaderError:  # the body belongs to the other reader
             raise
         except BaseException:

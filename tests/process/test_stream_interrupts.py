@@ -102,3 +102,62 @@ with RawServer(script) as server, session:
 """,
     )
     assert child.stdout == "interrupted True\ntold\ntold\n"
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        "content.readexactly(1)",
+        "content.read(1)",
+        "content.readinto(one)",
+        "content.readuntil(b'x')",
+    ],
+)
+def test_a_storm_of_interrupts_is_silent(run_child: RunChild, read: str) -> None:
+    """Python warns of a coroutine that an interrupt has kept from being started: none is."""
+    if sys.version_info < (3, 11):
+        pytest.skip("Python 3.10 looks for signals between a call and its await")
+    child = run(
+        run_child,
+        f"""
+import random, warnings
+from tests.servers import raw
+
+raw.TIMEOUT = 30.0
+
+class Storm(Exception):
+    pass
+
+def interrupt(number, frame):
+    raise Storm
+
+def script(conn):
+    conn.read_request()
+    conn.send(b"HTTP/1.1 200 OK\\r\\nContent-Length: 200000\\r\\n\\r\\n")
+    conn.send(b"x" * 200000)
+    conn.read_to_end()
+
+def read_all():
+    while not content.at_eof():
+        {read}
+
+warnings.simplefilter("always")
+one, hit, until = bytearray(1), 0, time.monotonic() + 10
+signal.signal(signal.SIGALRM, interrupt)
+with RawServer(script) as server, session:
+    while hit < 1000 and time.monotonic() < until:
+        with session.get(server.url) as response:
+            content = response.content
+            while not content.at_eof():
+                try:
+                    try:
+                        signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-5, 4e-5))
+                        read_all()
+                    finally:
+                        signal.setitimer(signal.ITIMER_REAL, 0)
+                except Storm:
+                    hit += 1
+print(hit > 100)
+""",
+    )
+    assert child.stdout == "True\n"
