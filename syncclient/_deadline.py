@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -65,7 +66,6 @@ class timeout:  # noqa: N801  -- as asyncio.timeout
         self._entered_at: float | None = None
         self._when: float | None = None
         self._expired = False
-        self._outer: timeout | None = None
         self._over = False
 
     def when(self) -> float | None:
@@ -104,45 +104,64 @@ class timeout:  # noqa: N801  -- as asyncio.timeout
         self._entered_at = time.monotonic()
         if self._delay is not None:
             self._when = self._entered_at + self._delay
-        self._outer = _innermost.get()
-        _innermost.set(self)
+        _innermost.set(_Place(weakref.ref(self), _innermost.get()))
         return self
 
     def __exit__(self, *exc_info: object) -> None:
         # Without the token of the context variable: a generator may be closed in another context
         # than it was started in, and blocks inside generators end in any order.
         self._over = True
-        here = block = _innermost.get()
-        while block is not None and block._over:
-            block = block._outer
-        if block is not here:
-            _innermost.set(block)
+        here = place = _innermost.get()
+        while place is not None and place.block() is None:
+            place = place.outer
+        if place is not here:
+            _innermost.set(place)
 
     def __repr__(self) -> str:
         return f"<timeout({self._delay}){' expired' if self._expired else ''}>"
 
 
-_innermost: ContextVar[timeout | None] = ContextVar("syncclient_timeout", default=None)
+class _Place:
+    """A block among those around it.
+
+    It holds its block weakly, as a ``with`` statement holds it strongly. If an interrupt hits
+    ``__enter__`` once the block has its place, there is no ``__exit__``; without the weak
+    reference, the block would end every later call of the thread.
+    """
+
+    __slots__ = ("_block", "outer")
+
+    def __init__(self, block: weakref.ref[timeout], outer: _Place | None) -> None:
+        self._block = block
+        self.outer = outer
+
+    def block(self) -> timeout | None:
+        """Return the block, or None if it is over."""
+        block = self._block()
+        return None if block is None or block._over else block
+
+
+_innermost: ContextVar[_Place | None] = ContextVar("syncclient_timeout", default=None)
 
 
 def nearest() -> timeout | None:
     """Return the surrounding block with the nearest deadline; None if there is none."""
-    block = _innermost.get()
-    if block is None:
-        return None
+    place = _innermost.get()
     found: timeout | None = None
-    while block is not None:
+    while place is not None:
+        block = place.block()
         if (
-            block._when is not None
-            and not block._over
+            block is not None
+            and block._when is not None
             and (found is None or found._when is None or block._when < found._when)
         ):
             found = block
-        block = block._outer
+        place = place.outer
     return found
 
 
-#: Returns the innermost surrounding ``timeout()`` block, or None. Faster than a Python function.
+#: Returns something if a ``timeout()`` block may surround the caller, else None. Faster than a
+#: Python function.
 innermost = _innermost.get
 
 

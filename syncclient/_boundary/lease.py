@@ -207,7 +207,7 @@ class Remote(Generic[L]):
     ) -> R:
         """Await ``method(live, ...)`` on the loop and return its result. Blocks the caller."""
         self._check_caller()
-        call: Call[R] = Call(self, method, args, kwargs, innermost() and nearest())
+        call: Call[R] = Call(self, method, args, kwargs, nearest() if innermost() else None)
         return call.complete()
 
     def wait_for(self, queue: Queue, limit: float | None, doing: str) -> bool:
@@ -330,7 +330,7 @@ class Errand(Remote[L]):
         """Like ``call``, for a method that leaves something open; see ``Portal.open``."""
         self._check_caller()
         call: Call[tuple[V, Remote[M] | None]] = Call(
-            self, method, args, kwargs, innermost() and nearest()
+            self, method, args, kwargs, nearest() if innermost() else None
         )
         call.hold = self._hold
         return call.complete()

@@ -14,7 +14,8 @@ import asyncio
 import os
 import sys
 import threading
-from _thread import get_ident
+import time
+from _thread import get_ident, start_new_thread
 from collections.abc import Callable
 from contextvars import Context, copy_context
 from os import getpid
@@ -24,7 +25,7 @@ from .._exceptions import BlockingCallError, LoopThreadError, SessionClosedError
 from .loop_setup import ignore_ended_calls, look_up_on_workers
 from .loop_watch import LoopWatch
 from .mailbox import Mailbox, Pending
-from .waiting import Sleepers, in_slices
+from .waiting import Event, Sleepers, in_slices
 from .workers import DaemonExecutor
 
 #: Seconds that a new loop thread has to report that its loop runs.
@@ -70,7 +71,9 @@ class LoopRun:
     def __init__(self, loop_factory: LoopFactory) -> None:
         self._loop_factory = loop_factory
         self._thread = threading.Thread(target=self._main, name="syncclient-loop", daemon=True)
-        self._ready = threading.Event()
+        self._ready = Event()
+        #: Set when the thread has nothing left to do.
+        self._over = Event()
         self._cause: BaseException | None = None
         self._workers = DaemonExecutor()
         self._shutting: asyncio.Task[None] | None = None
@@ -98,14 +101,21 @@ class LoopRun:
             if sys.is_finalizing():
                 # Before Python 3.12 the thread would never run, and start() never return.
                 raise RuntimeError("the interpreter is shutting down")
-            self._thread.start()
+            # By a thread that no signal interrupts. In the middle of Thread.start, an interrupt
+            # would leave locks acquired for which the new thread then waits for ever.
+            start_new_thread(self._launch, ())
         except RuntimeError as exc:
             self.ended = True
-            raise LoopThreadError(
-                f"the loop thread cannot be started ({exc}). At interpreter exit, the first "
-                "request came too late: make one earlier, or keep a session open. In an isolated "
-                "sub-interpreter, sessions do not work: use them in the main interpreter"
-            ) from exc
+            raise _not_started(exc) from exc
+
+    def _launch(self) -> None:
+        try:
+            self._thread.start()
+        except BaseException as exc:
+            self._cause = exc
+            self.ended = True
+            self._over.set()
+            self._ready.set()
 
     def wait_ready(self) -> None:
         """Block until the loop runs, for ``START_LIMIT`` seconds at most."""
@@ -115,7 +125,7 @@ class LoopRun:
                 "run threads. Under uWSGI, set --enable-threads (enable-threads = true)"
             )
         if self.ended:
-            raise self.death()
+            raise self.death() if self._thread.ident else _not_started(self._cause)
 
     def is_ours(self) -> bool:
         """Return whether this life of the loop thread began in this process."""
@@ -181,6 +191,16 @@ class LoopRun:
             return False
         return True
 
+    def on_worker(self, function: Callable[[], object]) -> None:
+        """Run ``function``, which may block, on a thread of its own. Loop thread only."""
+        if not self.loop.is_closed():
+            self._workers.submit(function)
+            return
+        try:
+            threading.Thread(target=function, name="syncclient-worker", daemon=True).start()
+        except RuntimeError:  # the interpreter is exiting
+            function()
+
     def death(self) -> LoopThreadError:
         """Return the error that says why this life of the loop thread is over."""
         if not self.is_ours():
@@ -203,7 +223,10 @@ class LoopRun:
     def join(self, limit: float = STOP_LIMIT) -> None:
         """Wait for the thread to end. Return at once on the loop thread, and in a child."""
         if self.is_ours() and not self.on_loop_thread():
-            self._thread.join(limit)
+            until = time.monotonic() + limit
+            # Not in Thread.join alone, which may take note of a signal only when it returns.
+            if in_slices(self._over.wait, Sleepers(), limit):
+                self._thread.join(max(0.0, until - time.monotonic()))
 
     def shut_tenants_and_stop(self, reason: Reason) -> None:
         """Shut all tenants, then end the loop, without waiting. Any thread."""
@@ -212,6 +235,12 @@ class LoopRun:
     # -- the loop thread -------------------------------------------------------------
 
     def _main(self) -> None:
+        try:
+            self._live()
+        finally:
+            self._over.set()
+
+    def _live(self) -> None:
         self.ident = threading.get_ident()
         _local.run = self
         loop: asyncio.AbstractEventLoop | None = None
@@ -292,6 +321,16 @@ class LoopRun:
             self._stop()
 
         self._shutting = self.loop.create_task(shut_all())
+
+
+def _not_started(cause: BaseException | None) -> LoopThreadError:
+    error = LoopThreadError(
+        f"the loop thread cannot be started ({cause}). At interpreter exit, the first request "
+        "came too late: make one earlier, or keep a session open. In an isolated "
+        "sub-interpreter, sessions do not work: use them in the main interpreter"
+    )
+    error.__cause__ = cause
+    return error
 
 
 def running_here() -> LoopRun:

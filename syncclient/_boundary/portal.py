@@ -31,7 +31,7 @@ from .lease import CLOSE_LIMIT, Errand, L, Lease, Remote
 from .loop_run import STOP_LIMIT, LoopRun, Reason
 from .loop_thread import LoopThread
 from .submitted_call import NOTHING, CallFuture, Submission, SubmittedCall
-from .waiting import Sleepers, in_slices
+from .waiting import Event, Sleepers, in_slices
 
 #: Seconds that closing may take, beside its grace: calls unwind, all is closed, the loop ends.
 _CLOSING_LIMIT = UNWIND_LIMIT + CLOSE_LIMIT + STOP_LIMIT
@@ -86,7 +86,7 @@ class Portal(Generic[T]):
         self._lock = threading.RLock()
         self._state = State.OPEN
         self._lease: Lease[T] | None = None
-        self._closed = threading.Event()
+        self._closed = Event()
         #: The thread that closes, or has closed, and the moment by which it has finished.
         self._closer = 0
         self._closed_by = 0.0
@@ -129,7 +129,9 @@ class Portal(Generic[T]):
         (SessionClosedError) or the death of the loop thread (LoopThreadError).
         """
         # Not Call[R](...), here and elsewhere: calling an alias costs several times more.
-        call: Call[R] = Call(self._lease_now(), method, args, kwargs, innermost() and nearest())
+        call: Call[R] = Call(
+            self._lease_now(), method, args, kwargs, nearest() if innermost() else None
+        )
         return call.complete()
 
     def open(
@@ -146,7 +148,7 @@ class Portal(Generic[T]):
         """
         lease = self._lease_now()
         call: Call[tuple[V, Remote[L] | None]] = Call(
-            lease, method, args, kwargs, innermost() and nearest()
+            lease, method, args, kwargs, nearest() if innermost() else None
         )
         call.hold = lease.hold
         return call.complete()
@@ -339,9 +341,8 @@ class Portal(Generic[T]):
             return lease
 
     def after_fork_in_child(self) -> None:
-        """Renew the locks that a thread of the parent may have held. At-fork handler."""
+        """Renew the lock that a thread of the parent may have held. At-fork handler."""
         self._lock = threading.RLock()
-        self._closed = threading.Event()  # it has a lock
         if self._state is State.CLOSED:
             self._closed.set()
 

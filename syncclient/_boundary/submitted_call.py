@@ -19,24 +19,44 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import contextvars
 import functools
 import logging
 import threading
 import time
+from _thread import LockType, RLock
+from collections import deque
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from typing import Any, Generic, ParamSpec, TypeVar, cast
 
 from .._deadline import nearest
 from .call import UNWIND_LIMIT, Call, Gate, Job
-from .waiting import in_slices
+from .waiting import Event, in_slices
 
 P = ParamSpec("P")
 R = TypeVar("R")
 A = TypeVar("A")
 
 _logger = logging.getLogger("syncclient")
+
+
+class _Condition(RLock, threading.Condition):  # type: ignore[misc]  # final in typeshed only
+    """A Condition that is its own lock, for the ``with`` blocks of ``concurrent.futures``.
+
+    They enter and leave it without a step of the interpreter. ``Condition.__enter__`` has such
+    steps, and an interrupt that hits one leaves the lock acquired for ever.
+    """
+
+    def __init__(self) -> None:
+        self._waiters: deque[LockType] = deque()  # what the methods of Condition use
+
+    def give_back(self) -> None:
+        """Release what an interrupt in ``concurrent.futures.wait`` has left to this thread."""
+        with contextlib.suppress(RuntimeError):  # not, or no longer, acquired by this thread
+            while True:
+                self.release()
 
 
 class CallFuture(Future[R]):
@@ -51,13 +71,17 @@ class CallFuture(Future[R]):
 
     def __init__(self, call: SubmittedCall[R]) -> None:
         super().__init__()
+        self._condition: _Condition = _Condition()
         self._call = call
         self._callbacks: list[Callable[[Future[R]], object]] = []
+        #: Set once the future is done. Those who wait for it hold no lock that is needed for it.
+        self.over = Event()
 
     def cancel(self) -> bool:
         """Cancel the request, unless it is done already. Any thread; does not block."""
         cancelled = super().cancel()
         if cancelled:
+            self.over.set()
             self._call.run.post(self._call.withdraw)
         return cancelled
 
@@ -77,8 +101,8 @@ class CallFuture(Future[R]):
             DeadlineError: a ``syncclient.timeout()`` block ended first; the request continues.
             concurrent.futures.CancelledError: it was cancelled.
         """
-        if self.done():
-            return super().exception()
+        if self.over.is_set():
+            return super().exception(0)
         run = self._call.run
         if not run.is_ours():
             raise run.death()
@@ -87,18 +111,33 @@ class CallFuture(Future[R]):
         block = nearest()
         when = None if block is None else block.when()
         left = None if block is None or when is None else max(0.0, when - time.monotonic())
+        self._condition.give_back()
         late = timeout is None or (left is not None and left < timeout)
-        if not in_slices(self._done_within, run.sleepers, left if late else timeout) and late:
-            assert block is not None
-            raise block.error("waiting for a submitted request")
+        if not in_slices(self.over.wait, run.sleepers, left if late else timeout):
+            if late:
+                assert block is not None
+                raise block.error("waiting for a submitted request")
+            raise concurrent.futures.TimeoutError
         return super().exception(0)
 
-    def _done_within(self, seconds: float) -> bool:
-        try:
-            super().exception(seconds)
-        except (concurrent.futures.CancelledError, concurrent.futures.TimeoutError):
-            return self.done()
-        return True
+    def settle(self, settled: Callable[[], None]) -> None:
+        """Run ``settled``, which makes the future done. Never waits on the loop thread.
+
+        A thread that is interrupted inside ``concurrent.futures.wait`` or ``as_completed`` may
+        keep the future's lock for ever, or one that wakes it. So a worker tells such threads.
+        """
+        run = self._call.run
+        if not run.on_loop_thread():
+            settled()
+            return
+        if self._condition.acquire(blocking=False):
+            try:
+                if not self._waiters:
+                    settled()
+                    return
+            finally:
+                self._condition.release()
+        run.on_worker(settled)
 
     def add_done_callback(self, fn: Callable[[Future[R]], object]) -> None:
         """Call ``fn(future)`` when the future is done; the class says on which thread."""
@@ -179,7 +218,7 @@ class SubmittedCall(Call[R]):
 
     def begin(self, context: contextvars.Context) -> None:
         """Start the task, unless the future has been cancelled."""
-        if self._future and self._future[0].cancelled():
+        if self._future and self._future[0].over.is_set():
             self.fail(asyncio.CancelledError())
         else:
             super().begin(context)
@@ -266,11 +305,18 @@ class SubmittedCall(Call[R]):
             return
         error, self._error = self._error or error, None
         value, self._value = self._value, None
-        submission = self._submission
+        try:
+            future.settle(functools.partial(self._complete, future, value, error))
+        finally:
+            del error, future  # the error's traceback holds this frame
+
+    def _complete(
+        self, future: CallFuture[R], value: R | None, error: BaseException | None
+    ) -> None:
         try:
             if not future.set_running_or_notify_cancel():
                 if error is None:
-                    submission.discard(cast(R, value))
+                    self._submission.discard(cast(R, value))
             elif error is None:
                 future.set_result(cast(R, value))
             elif isinstance(error, asyncio.CancelledError):
@@ -279,4 +325,5 @@ class SubmittedCall(Call[R]):
             else:
                 future.set_exception(error)
         finally:
+            future.over.set()
             del error, future  # the error's traceback holds this frame

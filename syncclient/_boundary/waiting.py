@@ -13,8 +13,10 @@ only after a first slice of its own, within which most calls end.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
+from _thread import allocate_lock
 from collections.abc import Callable
 
 #: Seconds the main thread waits at a time.
@@ -23,6 +25,45 @@ MAIN_SLICE = 0.1
 SLICE = 0.15
 #: Wake-ups a second that all threads together may take; with more threads, slices grow.
 _WAKE_UPS = 2000
+
+
+class Event:
+    """An event to wait for, which no interrupt can jam.
+
+    An interrupt that hits ``threading.Event.wait`` in its first steps leaves the lock inside it
+    acquired for ever, and then ``set`` blocks: on the loop thread, that would be the end of all
+    calls. Here nothing but a waiter waits for the lock.
+    """
+
+    __slots__ = ("_flag", "_turn")
+
+    def __init__(self) -> None:
+        self._flag = False
+        #: Free once the event is set, but while a waiter passes it on to the next.
+        self._turn = allocate_lock()
+        self._turn.acquire()
+
+    def is_set(self) -> bool:
+        """Return whether it is set."""
+        return self._flag
+
+    def set(self) -> None:
+        """Set it, and wake those who wait. Any thread; never blocks."""
+        self._flag = True
+        self._pass_on()
+
+    def wait(self, seconds: float) -> bool:
+        """Block until it is set, for ``seconds`` at most; return whether it is.
+
+        To be called in slices: a waiter that is interrupted just as it wakes wakes no other.
+        """
+        if not self._flag and self._turn.acquire(timeout=seconds):
+            self._pass_on()
+        return self._flag
+
+    def _pass_on(self) -> None:
+        with contextlib.suppress(RuntimeError):  # it is free already
+            self._turn.release()
 
 
 class Sleepers(set[int]):
