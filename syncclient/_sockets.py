@@ -15,7 +15,6 @@ lives on in the parent.
 from __future__ import annotations
 
 import os
-import socket
 import weakref
 from typing import Protocol
 
@@ -32,14 +31,14 @@ class HasFileno(Protocol):
 #: The process that opened the sockets below.
 _pid = os.getpid()
 #: Each socket with its inode, which shows whether the number still belongs to it.
-_sockets: weakref.WeakKeyDictionary[socket.socket, int] = weakref.WeakKeyDictionary()
+_sockets: weakref.WeakKeyDictionary[HasFileno, int] = weakref.WeakKeyDictionary()
 #: The same, by protocol, for sockets that the event loop has made.
 _of_protocols: weakref.WeakKeyDictionary[object, tuple[HasFileno, int]] = (
     weakref.WeakKeyDictionary()
 )
 
 
-def note_socket(sock: socket.socket) -> None:
+def note_socket(sock: HasFileno) -> None:
     """Remember ``sock`` while it is open. Loop thread only."""
     if _FORKS:
         let_go()

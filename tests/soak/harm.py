@@ -9,6 +9,7 @@ import random
 import sys
 import threading
 import time
+import traceback
 
 import syncclient
 from tests.soak import traffic, ways
@@ -17,6 +18,13 @@ from tests.soak.world import HANG, Operation, World, WrongError, check
 
 class Interrupted(BaseException):
     """What is raised into a thread. Like KeyboardInterrupt, it is no error."""
+
+    def __init__(self) -> None:
+        _raised[threading.get_ident()] = traceback.format_stack()
+
+
+#: Where a thread was when it first handled its interrupt.
+_raised: dict[int, list[str]] = {}
 
 
 #: Threads whose interrupt came in a finaliser or a callback of the interpreter, which
@@ -54,7 +62,7 @@ def interrupt(world: World, rng: random.Random) -> None:
     time.sleep(rng.random() ** 3 * 0.1)
     ident = victim.thread.ident
     assert ident is not None
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), ctypes.py_object(Interrupted))
+    check(_interrupt(ident) == 1, "the interrupt found no thread")
     # Its operation and its wait for the interrupt have so long each.
     victim.thread.join(2.5 * HANG)
     if victim.thread.is_alive():
@@ -86,10 +94,18 @@ class _Victim:
             while threading.get_ident() not in _swallowed and time.monotonic() < until:
                 time.sleep(0.001)
             if time.monotonic() >= until and self.error is None:
-                self.error = WrongError(f"{self.what.__name__} swallowed its interrupt")
+                where = "".join(_raised.get(threading.get_ident(), ["nobody handled it"]))
+                self.error = WrongError(f"{self.what.__name__} swallowed its interrupt:\n{where}")
         except Interrupted:
             pass
         _swallowed.discard(threading.get_ident())
+        _raised.pop(threading.get_ident(), None)
+
+
+def _interrupt(ident: int) -> int:
+    """Raise an exception into the thread; return how many threads that was."""
+    what = ctypes.py_object(Interrupted)
+    return int(ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), what))
 
 
 def tolerate_swallowed_interrupts() -> None:

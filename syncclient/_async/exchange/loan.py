@@ -65,21 +65,31 @@ class Loan:
     """A body's socket, as its reader has it.
 
     Args:
-        sock: a duplicate of the transport's, which does not block.
+        sock: the transport's socket; the loan has a duplicate of it.
         end: how many bytes the body has in all.
     """
 
-    __slots__ = ("_end", "_pid", "_poll", "_sock")
+    __slots__ = ("__weakref__", "_end", "_pid", "_poll", "_sock")
 
     def __init__(self, sock: socket.socket, end: int) -> None:
-        self._sock = sock
+        # Not a socket.socket. The garbage collector may come to the socket of a loan before it
+        # comes to the loan. It would then run the socket's __repr__ for a ResourceWarning, and
+        # CPython drops an interrupt that hits it there. This class, the base, has none of Python.
+        duplicate = os.dup(sock.fileno())
+        self._sock = socket.SocketType(sock.family, sock.type, fileno=duplicate)
+        self._sock.setblocking(False)
         self._poll = select.poll()
-        self._poll.register(sock, select.POLLIN)
+        self._poll.register(duplicate, select.POLLIN)
         self._pid = os.getpid()
         self._end = end
 
     def __del__(self) -> None:
-        self._sock.close()
+        if hasattr(self, "_sock"):  # not if there was no descriptor left
+            self._sock.close()
+
+    def fileno(self) -> int:
+        """Return the number of the descriptor."""
+        return self._sock.fileno()
 
     def receive(self, buffer: Buffer, most: int) -> bool:
         """Receive up to ``most`` bytes into ``buffer``. Blocks for a moment at most.
@@ -146,12 +156,11 @@ def lend(sock: socket.socket, left: int, buffer: Buffer) -> Loan | None:
     if not POSSIBLE or sock.family not in _FAMILIES:
         return None
     try:
-        ours = socket.socket(sock.family, sock.type, fileno=os.dup(sock.fileno()))
+        loan = Loan(sock, buffer.total + left)
     except OSError:  # no descriptor left, or the connection is closed
         return None
-    ours.setblocking(False)
-    note_socket(ours)
-    return Loan(ours, buffer.total + left)
+    note_socket(loan)
+    return loan
 
 
 _FAMILIES = (socket.AF_INET, socket.AF_INET6, getattr(socket, "AF_UNIX", None))

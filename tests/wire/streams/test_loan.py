@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gc
+import os
 import socket
 import ssl
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -263,7 +265,7 @@ def test_closing_leaves_no_descriptor(
         response.content.readexactly(CHUNK)
         on_loan = response.content._buffer.loan
         assert on_loan is not None
-        link = str(Path(f"/proc/self/fd/{on_loan._sock.fileno()}").readlink())
+        link = str(Path(f"/proc/self/fd/{on_loan.fileno()}").readlink())
         del on_loan
         assert len(holders(link)) == 2  # the transport's, and the reader's
         {"release": response.release, "session": session.close}[how]()
@@ -331,6 +333,24 @@ with RawServer(script) as server, syncclient.Session() as session:
         print(got + len(content.read()))
 """)
     assert child.stdout == "0\n3000000\n", child.stderr
+
+
+def test_a_loan_that_the_garbage_collector_frees_is_silent() -> None:
+    """It closes its descriptor, and no ResourceWarning tells of a socket that nobody has seen."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs, warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        on_loan = lend(ours, 200, BodyBuffer())
+        assert on_loan is not None
+        descriptor = on_loan.fileno()
+        os.fstat(descriptor)
+        cycle: list[object] = [on_loan]
+        cycle.append(cycle)
+        del on_loan, cycle
+        gc.collect()
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(descriptor)
+    assert [str(warning.message) for warning in warned] == []
 
 
 @pytest.mark.skipif(sys.gettrace() is not None, reason="another tracer is at work")
