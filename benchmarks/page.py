@@ -163,7 +163,7 @@ def tables(board: RecordedBoard) -> str:
         if gauge is None:
             sections[name] = NOT_IN_RUN
         elif gauge["absent"] is not None:
-            sections[name] = f"Not read in this run: {gauge['absent']}."
+            sections[name] = f"Not read in this run: {gauge['absent'].rstrip('.')}."
         else:
             sections[name] = _table(
                 [gauge["title"], gauge["unit"]],
