@@ -294,6 +294,6 @@ class TextualBody:
                     if end == len(text) or not text[end:].strip(_BLANKS):
                         return value
             text = text.removeprefix("\ufeff").strip(_BLANKS)
-            return loads(text) if text else None  # which says what is wrong with it
+            return loads(text) if text else None  # which raises the error
         except RecursionError as exc:
             raise ValueError("the body is JSON that is nested too deeply to parse") from exc

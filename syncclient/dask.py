@@ -65,18 +65,18 @@ def fetch(
     ``error`` (null where there was a response), and the columns of ``record``.
 
     A failure is a row, never an error of the task. A worker that takes over from one that died
-    goes on behind the rows that are written, so up to ``rows`` of each task are asked for
-    twice. A call with the same ``into`` fetches what is missing there.
+    continues after the rows that are written, so up to ``rows`` of each task are asked for
+    twice. A call with the same ``into`` fetches the missing rows.
 
     Args:
         addresses: a dataframe, or a path of Parquet files.
         session: each task gets a copy. Not used here.
         into: a folder that all workers can reach, or a URL that fsspec knows.
         record: returns further columns from a response that was read. Called on the workers;
-            what it raises is the row's ``error``.
+            its exception is the row's ``error``.
         columns: the names and types of what ``record`` returns.
         allow: returns whether a URL may be asked for, by the session given. Called on the
-            workers; what it forbids has the error "not allowed".
+            workers; a URL it forbids has the error "not allowed".
         column: of the addresses in the dataframe.
         tasks: into how many parts the hosts are divided: some times the number of workers.
         rows: how many rows are written at a time.

@@ -28,7 +28,7 @@ __all__ = ["WebSocketApp", "WebSocketConnectionClosedException"]
 Header = Mapping[str, str | None] | Iterable[str]
 Closed = tuple[int | None, str | None]
 
-#: Seconds after which a loop that waits for messages looks whether it is to go on, at the latest.
+#: Seconds between the looks of a loop that waits for messages at whether it should continue.
 _LOOK = 1.0
 
 _log = logging.getLogger(__name__)
@@ -127,13 +127,13 @@ class WebSocketApp:
         self.subprotocols = subprotocols
         self.session = session
         self.sock: WebSocket | None = None
-        #: Set while no ``run_forever`` is to go on. Whoever sets it wakes the pause between
+        #: Set while no ``run_forever`` may continue. Setting it wakes the pause between
         #: two attempts; a reader is woken by the closing of its socket.
         self._ended = threading.Event()
         self._ended.set()
         #: Held by the thread in ``run_forever``.
         self._running = threading.Lock()
-        #: Held by whoever closes the socket: the code is known when it is let go. It may be
+        #: Held by the thread that closes the socket: the code is known when it is let go. It may be
         #: taken twice by a thread whose signal handler closes, too.
         self._closing = threading.RLock()
         #: The session of our own, in which an attempt to connect may be under way.
@@ -355,7 +355,7 @@ class WebSocketApp:
                 self._take(socket, message)
             self.sock = None
         if not self.keep_running:
-            with self._closing:  # let whoever closes it see to the end
+            with self._closing:  # wait for the thread that closes it
                 return False, _closed(socket.close_code, None)
         if last.type is WSMsgType.CLOSE:
             code, reason = closed = _closed(last.data, last.extra)

@@ -158,10 +158,10 @@ class AsyncSession:
     ) -> Coroutine[Any, Any, Answer]:
         """Send a request and wait for the head of its response, or for the ``whole`` of it.
 
-        The body comes along if it has all arrived by then, and nothing stays open;
-        otherwise the second value is what is still open. The option ``bring`` says how many
-        bytes a body may have for which this waits a moment, so that a small response is one
-        crossing though head and body come apart; ``exact`` is an ExactHead.
+        The body is included if it has all arrived by then, and nothing stays open; otherwise the
+        second value is the response that is still open. The option ``bring`` says how many bytes
+        a body may have for which this waits a moment, so that a small response is one crossing
+        though head and body come apart; ``exact`` is an ExactHead.
         """
         # No coroutine itself: most requests have no policy, and each would pay for one.
         timed: bool = options.pop("timings", self._timings)

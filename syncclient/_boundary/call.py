@@ -50,7 +50,7 @@ from .waiting import MAIN_SLICE, in_slices
 #: One name for all tasks: asyncio would format a new one for each.
 _TASK_NAME = "syncclient-call"
 
-#: Bound here: Python takes a longer way to a method of what was imported.
+#: Bound here: looking up a method on an imported object costs Python more.
 _set_caller = current_caller.set
 
 #: The keyword arguments of a call that has ended.

@@ -102,7 +102,7 @@ class LoopRun:
                 # Before Python 3.12 the thread would never run, and start() never return.
                 raise RuntimeError("the interpreter is shutting down")
             # By a thread that no signal interrupts. In the middle of Thread.start, an interrupt
-            # would leave locks acquired for which the new thread then waits for ever.
+            # would leave locks acquired for which the new thread then waits forever.
             start_new_thread(self._launch, ())
         except RuntimeError as exc:
             self.ended = True

@@ -61,7 +61,7 @@ def ignore_ended_calls(loop: asyncio.AbstractEventLoop) -> None:
     """Keep ``loop`` from reporting errors of connections whose call has ended. On its thread.
 
     A call that is cancelled, by its timeout or the closing of its session, leaves its connection
-    in whatever phase that is. The loop then reports what is no fault:
+    in whatever phase that is. The loop then reports something that is no fault:
 
     - An OSError in a future that nothing awaits any more. The attempt to connect failed in the
       turn of the loop that cancelled the call, or uvloop had a second future for the handshake.

@@ -2,9 +2,9 @@
 
 Neither hook blocks on a lock that another thread may hold. The fork hook closes the child's
 copies of the parent's sockets and forgets the rest: a child starts its own loop thread with
-its first request. The exit hook closes what is still open. ``atexit`` runs its functions last
-in, first out, so functions registered after ``import syncclient`` can still make requests;
-when they run, all non-daemon threads have ended.
+its first request. The exit hook closes everything that is still open. ``atexit`` runs its
+functions last in, first out, so functions registered after ``import syncclient`` can still make
+requests; when they run, all non-daemon threads have ended.
 """
 
 from __future__ import annotations

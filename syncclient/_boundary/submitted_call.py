@@ -46,7 +46,7 @@ class _Condition(RLock, threading.Condition):  # type: ignore[misc]  # final in 
     """A Condition that is its own lock, for the ``with`` blocks of ``concurrent.futures``.
 
     They enter and leave it without a step of the interpreter. ``Condition.__enter__`` has such
-    steps, and an interrupt that hits one leaves the lock acquired for ever.
+    steps, and an interrupt that hits one leaves the lock acquired forever.
     """
 
     def __init__(self) -> None:
@@ -124,7 +124,7 @@ class CallFuture(Future[R]):
         """Run ``settled``, which makes the future done. Never waits on the loop thread.
 
         A thread that is interrupted inside ``concurrent.futures.wait`` or ``as_completed`` may
-        keep the future's lock for ever, or one that wakes it. So a worker tells such threads.
+        keep the future's lock forever, or one that wakes it. So a worker tells such threads.
         """
         run = self._call.run
         if not run.on_loop_thread():

@@ -31,7 +31,7 @@ class Event:
     """An event to wait for, which no interrupt can jam.
 
     An interrupt that hits ``threading.Event.wait`` in its first steps leaves the lock inside it
-    acquired for ever, and then ``set`` blocks: on the loop thread, that would be the end of all
+    acquired forever, and then ``set`` blocks: on the loop thread, that would be the end of all
     calls. Here nothing but a waiter waits for the lock.
     """
 

@@ -7,7 +7,7 @@ import os
 import click
 from click.shell_completion import get_completion_class
 
-#: The functions in the scripts set this variable to say what they ask for.
+#: The functions in the scripts set this variable to name the words they ask for.
 VARIABLE = "_SYNCCLIENT_COMPLETE"
 _SHELLS = ("bash", "zsh", "fish")
 

@@ -41,7 +41,7 @@ def pipe_has_data() -> bool:
 
 
 def file_waits() -> bool:
-    """Return whether stdin is a file that nobody has begun to read.
+    """Return whether stdin is a file that has not been read from.
 
     A list that a loop of the shell reads has lost its first line by now.
     """

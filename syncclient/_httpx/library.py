@@ -22,7 +22,7 @@ def installed(name: str) -> ModuleType:
         return importlib.import_module(name)
     except ModuleNotFoundError as exc:
         if exc.name != name:
-            raise  # what it needs itself is missing
+            raise  # one of its own dependencies is missing
         raise ImportError(
             f"syncclient.{name} needs {name}: pip install {name}", name=name
         ) from None
@@ -40,8 +40,8 @@ class Library:
         self.name: str = module.__name__
         self.module: Any = module
         self._core = self.name.replace("httpx", "httpcore")
-        #: The library's own, by the method that a client calls. A program may put one of ours in
-        #: the place of its name, and its name would lead back here.
+        #: The library's own, by the method that a client calls. A program may replace one of its
+        #: names by one of our objects, and the name would lead back here.
         self.transports: dict[str, Any] = {
             method: getattr(module, kind) for method, (kind, _) in _MOCKED.items()
         }

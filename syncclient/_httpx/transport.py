@@ -1,7 +1,7 @@
 """What the transports for httpx and httpx2 do with a request: both libraries call them alike.
 
 Redirects, cookies, authentication and decoding stay the library's. A request goes out as it
-says, to the letter, and what comes back is handed over undecoded.
+says, to the letter, and the response is handed over undecoded.
 """
 
 from __future__ import annotations
@@ -238,7 +238,7 @@ class AwaitedStream:
 
 
 class NetworkStream:
-    """The extension ``network_stream``: what can be told of a connection from another thread.
+    """The extension ``network_stream``: what is known of a connection in another thread.
 
     Only while the response is open: afterwards the connection may be another request's.
     """

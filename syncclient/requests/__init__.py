@@ -13,7 +13,7 @@ import sys
 from types import ModuleType
 from typing import Any
 
-from . import _needed as _needed  # isort: skip  # what is missing is said first
+from . import _needed as _needed  # isort: skip  # names a missing package first
 
 import requests as _theirs
 from requests import ConnectionError as ConnectionError

@@ -31,7 +31,7 @@ from ._timeouts import Limits
 if TYPE_CHECKING:
     from urllib3.connectionpool import HTTPConnectionPool
 
-#: What is left, at least, of a deadline: a limit of 0 would be none.
+#: Seconds of a deadline that are left, at least: a limit of 0 would be none.
 _AT_ONCE = 1e-6
 
 #: Bytes of an unwanted body that are read at a time.

@@ -44,11 +44,11 @@ class Body:
         raise NotImplementedError
 
     def read1(self, amt: int = -1) -> bytes:
-        """Return what is here or comes next, ``amt`` bytes at most."""
+        """Return the bytes that are here or come next, ``amt`` at most."""
         raise NotImplementedError
 
     def chunk(self) -> bytes:
-        """Return what is here of an HTTP chunk, or comes next; b"" at the end."""
+        """Return the bytes of an HTTP chunk that are here or come next; b"" at the end."""
         raise NotImplementedError
 
     def at_once(self) -> bytes | None:
@@ -223,7 +223,7 @@ class OpenBody(Body):
         return b"".join(parts)
 
     def read1(self, amt: int = -1) -> bytes:
-        """Return what is here or comes next, ``amt`` bytes at most."""
+        """Return the bytes that are here or come next, ``amt`` at most."""
         if self._closed:
             return b""
         content = self._response.content
@@ -233,7 +233,7 @@ class OpenBody(Body):
         return data
 
     def chunk(self) -> bytes:
-        """Return what is here of an HTTP chunk, or comes next; b"" at the end."""
+        """Return the bytes of an HTTP chunk that are here or come next; b"" at the end."""
         ends = True
         data = b""
         while ends and not data and not self._closed:

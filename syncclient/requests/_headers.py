@@ -9,7 +9,7 @@ from requests.structures import CaseInsensitiveDict
 
 
 def store_of(headers: CaseInsensitiveDict[Any]) -> OrderedDict[str, tuple[str, Any]]:
-    """Return what is inside ``headers``: by each name in lower case, the name and the value."""
+    """Return the dict inside ``headers``: for each name in lower case, the name and the value."""
     store: OrderedDict[str, tuple[str, Any]] = vars(headers)["_store"]
     return store
 

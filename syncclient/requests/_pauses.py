@@ -1,4 +1,4 @@
-"""The pauses between attempts: as long as urllib3's ``Retry`` has them, and waits of ours.
+"""The pauses between attempts: urllib3's ``Retry`` says how long, and we wait.
 
 ``Retry.sleep`` is ``time.sleep``, which neither a deadline nor ``close_engines()`` ends.
 """

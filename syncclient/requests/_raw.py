@@ -84,7 +84,7 @@ class RawResponse(HTTPResponse):
 
 
 class Original:
-    """What is asked of ``http.client``'s response: its headers, for the cookies in them."""
+    """The part of ``http.client``'s response that is used: its headers, for their cookies."""
 
     def __init__(self, headers: HTTPHeaderDict, body: Body) -> None:
         self._body = body

@@ -1,4 +1,4 @@
-"""requests' Response, with what is seldom asked for made when it is."""
+"""requests' Response, which makes its seldom used attributes on first use."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Response(requests.Response):
 
     @property
     def raw(self) -> Any:
-        """The urllib3 response, or what was put in its place."""
+        """The urllib3 response, or the object that was put in its place."""
         raw = self._raw
         if raw is None:
             raw = self._raw = self._make_raw(self._head, self._body)

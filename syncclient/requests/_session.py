@@ -153,7 +153,7 @@ class Session(requests.Session):
         auth: Any,
         json: Any,
     ) -> PreparedRequest | None:
-        """Return the request as ``prepare_request`` would, or None for what it should do."""
+        """Return the request as ``prepare_request`` would; None if that has to do it."""
         upper = method.upper()
         if not isinstance(upper, str) or upper not in _METHODS:
             return None
@@ -162,8 +162,8 @@ class Session(requests.Session):
             return None  # perhaps credentials
         if params:
             if type(params) not in (dict, list) or "%" in target or "#" in target:
-                return None  # what is quoted already is looked at as a whole
-            query = PreparedRequest._encode_params(params)  # type: ignore[attr-defined]  # of theirs
+                return None  # a URL that is quoted already is looked at as a whole
+            query = PreparedRequest._encode_params(params)  # type: ignore[attr-defined]  # private in requests
             if query:
                 target = f"{target}{'&' if '?' in target else '?'}{query}"
         if self.trust_env and not auth and not self.auth and _may_have_netrc():
@@ -191,7 +191,7 @@ class Session(requests.Session):
                 merge_cookies(jar, cookies)  # type: ignore[no-untyped-call]
             prepared.prepare_cookies(jar)
         else:
-            prepared._cookies = jar  # type: ignore[attr-defined]  # of theirs
+            prepared._cookies = jar  # type: ignore[attr-defined]  # private in requests
         if data or files or json is not None or upper not in _BODILESS:
             prepared.prepare_body(data or {}, files or [], json)
         if auth:
@@ -252,7 +252,7 @@ def prepared_url(url: str) -> str:
 def _merged(
     defaults: tuple[tuple[Any, Any], ...], own: tuple[tuple[Any, Any], ...]
 ) -> OrderedDict[str, tuple[str, Any]]:
-    """Return what is inside the headers of a request, as requests merges and checks them."""
+    """Return the dict inside the headers of a request, as requests merges and checks them."""
     preparing = PreparedRequest()
     headers = CaseInsensitiveDict(defaults)
     preparing.prepare_headers(merge_setting(dict(own), headers, CaseInsensitiveDict))  # type: ignore[no-untyped-call]

@@ -39,7 +39,7 @@ class BodySocket:
                 return
 
     def shutdown(self, how: int) -> None:
-        """Close the body; whoever reads it has an error. Any thread; never waits."""
+        """Close the body; its reader gets an error. Any thread; never waits."""
         self._close()
 
     def close(self) -> None:

@@ -59,7 +59,7 @@ def _engine_limits(connect: float | None, read: float | None, deadline: float | 
 
 @lru_cache(maxsize=128, typed=True)
 def _limits(connect: Any, read: Any, deadline: float | None) -> Limits:
-    checked = Timeout(connect=connect, read=read)  # which raises for what is none
+    checked = Timeout(connect=connect, read=read)  # which raises if it is not a timeout
     return _engine_limits(
         Timeout.resolve_default_timeout(checked.connect_timeout),
         Timeout.resolve_default_timeout(checked.read_timeout),

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from . import _needed as _needed  # isort: skip  # what is missing is said first
+from . import _needed as _needed  # isort: skip  # names a missing package first
 
 import requests
 from requests import adapters as _theirs

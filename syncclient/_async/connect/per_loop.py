@@ -14,7 +14,7 @@ class PerLoop(Generic[T]):
     """One value for each event loop, made when it is first asked for there.
 
     A middleware may serve several sessions, whose loop threads may differ, and after a fork
-    it goes on in another loop than it began in.
+    it continues in another loop than it began in.
 
     Args:
         make: returns the value for the running loop.

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from yarl import URL
 
 #: The Unix socket that the running exchange goes to while its URL says ``http://localhost``.
-#: A context variable, because aiohttp does not pass arguments of ours to the connector.
+#: A context variable, because aiohttp passes none of our arguments to the connector.
 unix_socket: ContextVar[str | None] = ContextVar("syncclient_unix_socket", default=None)
 
 _SYSTEM = SystemNames()

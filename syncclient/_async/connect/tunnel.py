@@ -43,7 +43,7 @@ async def open_tunnel(
         proxy_req: names the proxy, and has the headers for it.
 
     Returns:
-        What has come through the tunnel already.
+        The bytes that have already come through the tunnel.
 
     Raises:
         ClientHttpProxyError: the proxy refuses.

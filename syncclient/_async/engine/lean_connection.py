@@ -1,9 +1,9 @@
 """Idle connections of aiohttp's pool: how the lean exchange takes them, and gives them back.
 
-aiohttp has a coroutine for the one, and six methods for the other, and every request does both.
-Here the ordinary case is done on the pool's own collections: a connection that is alive and has
-not waited too long is taken, and one that can be kept, and that nobody waits for, is given back.
-For everything else aiohttp is asked.
+With every request, aiohttp takes a connection in one coroutine and gives it back through six
+methods. Here the ordinary case is done on the pool's own collections: a connection is taken if it
+is alive and has not waited too long, and given back if it can be kept and no request waits for
+it. For everything else aiohttp is asked.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """aiohttp's protocol for the connections of our own pools, where the web asks for more.
 
-A response is complete where its framing says so; what comes behind it answers no request,
+A response is complete where its framing says so; any bytes after it answer no request,
 and spoils the connection, not the response. All but the body has a bound, so that a server
 cannot hold the loop, or a caller who set no timeout, with heads, framing or trailers that
 never end. Content codings are undone by a reader of our own (``decoded_reader.py``).
@@ -89,7 +89,7 @@ class Handler(LeanHandler):
         self._chunked = False
         #: Whether the end of the response has yet to be looked at.
         self._open_ended = False
-        #: What was received last, while it is not over.
+        #: The response received last, until it is complete.
         self._last = b""
         self._received = 0
         #: How many bytes may be received before they are weighed against the body. A server may

@@ -216,8 +216,8 @@ class Body(Payload):
         self._sources = sources
         self._meter = meter
         self._telling: asyncio.Future[None] | None = None
-        # What can be read twice is at hand, and goes out together with the head: a server that
-        # answers without reading the body would else answer before it was sent.
+        # A body that can be read twice is at hand, and is sent together with the head: otherwise a
+        # server that answers without reading the body could answer before it is sent.
         self._is_slow = not all(source.replayable for source in sources)
         self._attempt: _Attempt | None = None
         self._response: AnyResponse | None = None

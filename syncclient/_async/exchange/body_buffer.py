@@ -124,7 +124,7 @@ class BodyBuffer:
     def join_new(self) -> None:
         """Make one block of many small ones: a body in tiny HTTP chunks is then read as one."""
         if self._new > _FEW:
-            # One step for an interrupt: it finds the one deque or the other.
+            # One step for an interrupt: it finds either the old deque or the new one.
             self._blocks = deque([b"".join(self._blocks)])
         self._new = 0
 
@@ -208,7 +208,7 @@ class BodyBuffer:
         self._set_here(data + self._here.read(), self._end)
 
     def drop_passed_ends(self) -> None:
-        """Forget the ends of HTTP chunks in the middle of what has been read."""
+        """Forget the ends of HTTP chunks inside the bytes that have been read."""
         ends, position = self.ends, self.position()
         while ends and ends[0] < position:
             ends.popleft()

@@ -6,7 +6,7 @@ pauses, and the reader receives from a second descriptor of the socket. At each 
 of them has the socket:
 
 1. The transport, until it is paused and the loan made (``DirectRead.lend``, loop thread).
-2. The reader, while the loan stands in its buffer. It takes what is here, or comes within
+2. The reader, while the loan stands in its buffer. It takes the bytes that are here, or come within
    a moment. Whatever else happens, it gives the loan back and crosses, as for any other body:
    at the end, on an error, at a timeout, and when the server is slow. So a wait of any
    length is one of the ordinary kind, with its deadlines, its interrupts and its closing.
@@ -103,8 +103,8 @@ class Loan:
     def receive_into(self, space: memoryview, buffer: Buffer) -> int:
         """Receive what follows the bytes that ``buffer`` has counted; return how many bytes.
 
-        For a reader that gives the body up where it is interrupted: what has just come is lost
-        then. Blocks for a moment at most. 0 if none came, whatever the reason.
+        For a reader that gives the body up where it is interrupted: it loses the bytes that have
+        just come. Blocks for a moment at most. 0 if none came, whatever the reason.
         """
         most = min(len(space), self.left(buffer))
         return self._soon(self._sock.recv_into, space, most) if most > 0 else 0

@@ -159,7 +159,7 @@ class Progress:
 
 
 #: A context variable and not an argument: aiohttp calls our connector, and hands
-#: it nothing of ours. The tasks it starts copy the context and so find it too.
+#: it none of our objects. The tasks it starts copy the context and so find it too.
 progress: ContextVar[Progress | None] = ContextVar("syncclient_progress", default=None)
 
 

@@ -2,7 +2,7 @@
 
 aiohttp's own check refuses what the RFC allows (``Connection: keep-alive, Upgrade``), and
 accepts what a client must refuse: extensions and subprotocols that were not offered, and
-parameters of theirs that make no sense. So the upgrade is an ordinary request of aiohttp's
+parameters of extensions that make no sense. So the upgrade is an ordinary request of aiohttp's
 session, and its answer is checked here.
 """
 

@@ -80,7 +80,7 @@ COMMIT;
 #: The calls that are under way in this process.
 _running: set[object] = set()
 #: Whether this process was forked while another thread was within SQLite: it has inherited
-#: SQLite's own locks as they were then, and would wait for them for ever.
+#: SQLite's own locks as they were then, and would wait for them forever.
 _cut_off = False
 
 
