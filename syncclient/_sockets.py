@@ -30,26 +30,26 @@ class HasFileno(Protocol):
 
 #: The process that opened the sockets below.
 _pid = os.getpid()
-#: Each socket with its inode, which shows whether the number still belongs to it.
-_sockets: weakref.WeakKeyDictionary[HasFileno, int] = weakref.WeakKeyDictionary()
+#: Each socket with its inode, which shows whether the number still belongs to it. Cleaned up
+#: without running Python code, like ``WeakRefs``: sockets on loan end in callers' threads.
+_sockets: dict[weakref.ref[HasFileno], int] = {}
 #: The same, by protocol, for sockets that the event loop has made.
-_of_protocols: weakref.WeakKeyDictionary[object, tuple[HasFileno, int]] = (
-    weakref.WeakKeyDictionary()
-)
+_of_protocols: dict[weakref.ref[object], tuple[HasFileno, int]] = {}
 
 
 def note_socket(sock: HasFileno) -> None:
     """Remember ``sock`` while it is open. Loop thread only."""
     if _FORKS:
         let_go()
-        _sockets[sock] = _inode(sock)
+        _sockets[weakref.ref(sock, _sockets.__delitem__)] = _inode(sock)
 
 
 def note_protocol(protocol: object, sock: HasFileno | None) -> None:
     """Remember ``sock``, which ``protocol`` reads from, while it is open. Loop thread only."""
     if _FORKS and sock is not None:
         let_go()
-        _of_protocols[protocol] = sock, _inode(sock)
+        key = weakref.ref(protocol, _of_protocols.__delitem__)
+        _of_protocols[key] = sock, _inode(sock)
 
 
 def let_go() -> None:
@@ -62,7 +62,8 @@ def let_go() -> None:
     if _pid == os.getpid():
         return
     _pid = os.getpid()
-    inherited = [*_sockets.items(), *_of_protocols.values()]
+    noted = [(ref(), inode) for ref, inode in list(_sockets.items())]
+    inherited = [*noted, *_of_protocols.values()]
     _sockets.clear()
     _of_protocols.clear()
     try:
@@ -71,7 +72,7 @@ def let_go() -> None:
         return  # no descriptor is free: the inherited sockets stay open until the exit
     for sock, inode in inherited:
         try:
-            if _inode(sock) == inode:
+            if sock is not None and _inode(sock) == inode:
                 os.dup2(null, sock.fileno(), inheritable=False)
         except OSError:
             continue  # closed before the fork

@@ -134,7 +134,7 @@ def answer(conn):
 with RawServer(answer) as server:
     session = syncclient.Session(loop_thread=loop_thread)
     session.get(server.url).read()
-    [fd] = [sock.fileno() for sock in _sockets._sockets]
+    [fd] = [sock.fileno() for ref in _sockets._sockets if (sock := ref()) is not None]
     _sockets._pid = -1  # as if this were a child of a C program's fork
     os.dup2(os.open(sys.executable, os.O_RDONLY), fd)
     _sockets.let_go()
