@@ -104,8 +104,12 @@ class timeout:  # noqa: N801  -- as asyncio.timeout
         self._entered_at = time.monotonic()
         if self._delay is not None:
             self._when = self._entered_at + self._delay
-        _innermost.set(_Place(weakref.ref(self), _innermost.get()))
-        return self
+        try:
+            _innermost.set(_Place(weakref.ref(self), _innermost.get()))
+            return self
+        except BaseException:  # an interrupt: there will be no __exit__
+            self._over = True
+            raise
 
     def __exit__(self, *exc_info: object) -> None:
         # Without the token of the context variable: a generator may be closed in another context
@@ -124,9 +128,9 @@ class timeout:  # noqa: N801  -- as asyncio.timeout
 class _Place:
     """A block among those around it.
 
-    It holds its block weakly, as a ``with`` statement holds it strongly. If an interrupt hits
-    ``__enter__`` once the block has its place, there is no ``__exit__``; without the weak
-    reference, the block would end every later call of the thread.
+    It holds its block weakly, as a ``with`` statement holds it strongly. An interrupt that hits
+    the first step of ``__exit__`` leaves the block as it is; without the weak reference, it would
+    end every later call of the thread. So it does until its traceback is gone.
     """
 
     __slots__ = ("_block", "outer")

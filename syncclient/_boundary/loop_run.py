@@ -230,7 +230,9 @@ class LoopRun:
 
     def shut_tenants_and_stop(self, reason: Reason) -> None:
         """Shut all tenants, then end the loop, without waiting. Any thread."""
-        self.post(self._shut_all, reason)
+        self._stopped_early = True  # if the loop does not run yet, there is nothing to shut
+        if self._ready.is_set():
+            self.post(self._shut_all, reason)
 
     # -- the loop thread -------------------------------------------------------------
 

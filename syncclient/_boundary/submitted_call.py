@@ -29,6 +29,7 @@ from _thread import LockType, RLock
 from collections import deque
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
+from concurrent.futures._base import CANCELLED, CANCELLED_AND_NOTIFIED, FINISHED
 from typing import Any, Generic, ParamSpec, TypeVar, cast
 
 from .._deadline import nearest
@@ -41,6 +42,11 @@ A = TypeVar("A")
 
 _logger = logging.getLogger("syncclient")
 
+#: Seconds for which a thread may hold a future's lock. It is held for a few steps only.
+_LOCK_LIMIT = 1.0
+#: The states of a future that is done.
+_ENDED = (FINISHED, CANCELLED, CANCELLED_AND_NOTIFIED)
+
 
 class _Condition(RLock, threading.Condition):  # type: ignore[misc]  # final in typeshed only
     """A Condition that is its own lock, for the ``with`` blocks of ``concurrent.futures``.
@@ -52,11 +58,14 @@ class _Condition(RLock, threading.Condition):  # type: ignore[misc]  # final in 
     def __init__(self) -> None:
         self._waiters: deque[LockType] = deque()  # what the methods of Condition use
 
-    def give_back(self) -> None:
-        """Release what an interrupt in ``concurrent.futures.wait`` has left to this thread."""
-        with contextlib.suppress(RuntimeError):  # not, or no longer, acquired by this thread
-            while True:
-                self.release()
+    def release(self) -> None:
+        """Release it, unless it has taken the place of the one that was acquired."""
+        with contextlib.suppress(RuntimeError):
+            super().release()
+
+
+def _set(over: Event, _: object) -> None:
+    over.set()
 
 
 class CallFuture(Future[R]):
@@ -74,24 +83,31 @@ class CallFuture(Future[R]):
         self._condition: _Condition = _Condition()
         self._call = call
         self._callbacks: list[Callable[[Future[R]], object]] = []
-        #: Set once the future is done. Those who wait for it hold no lock that is needed for it.
-        self.over = Event()
+        #: Set once the future is done, by the first of its callbacks.
+        self._over = Event()
+        super().add_done_callback(functools.partial(_set, self._over))
 
     def cancel(self) -> bool:
         """Cancel the request, unless it is done already. Any thread; does not block."""
         cancelled = super().cancel()
         if cancelled:
-            self.over.set()
             self._call.run.post(self._call.withdraw)
         return cancelled
+
+    def ended(self) -> bool:
+        """Return whether it is done. Unlike ``done()``, takes no lock."""
+        return self._state in _ENDED
 
     def result(self, timeout: float | None = None) -> R:
         """Return the result, or raise the error. Blocks for ``timeout`` seconds at most."""
         try:
-            self.exception(timeout)
-            return super().result()
+            error = self.exception(timeout)
+            if error is not None:
+                raise error
+            return cast(R, self._result)
         finally:
             del self  # which holds the error, whose traceback holds this frame
+            error = None
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Return the error, or None. Blocks until there is one, ``timeout`` seconds at most.
@@ -101,8 +117,14 @@ class CallFuture(Future[R]):
             DeadlineError: a ``syncclient.timeout()`` block ended first; the request continues.
             concurrent.futures.CancelledError: it was cancelled.
         """
-        if self.over.is_set():
-            return super().exception(0)
+        if not self.ended():
+            self._wait(timeout)
+        # Without the lock, for which a thread that tells others may hold: see ``settle``.
+        if self._state != FINISHED:
+            raise concurrent.futures.CancelledError
+        return self._exception
+
+    def _wait(self, timeout: float | None) -> None:
         run = self._call.run
         if not run.is_ours():
             raise run.death()
@@ -111,14 +133,16 @@ class CallFuture(Future[R]):
         block = nearest()
         when = None if block is None else block.when()
         left = None if block is None or when is None else max(0.0, when - time.monotonic())
-        self._condition.give_back()
         late = timeout is None or (left is not None and left < timeout)
-        if not in_slices(self.over.wait, run.sleepers, left if late else timeout):
+        if not in_slices(self._ended_within, run.sleepers, left if late else timeout):
             if late:
                 assert block is not None
                 raise block.error("waiting for a submitted request")
             raise concurrent.futures.TimeoutError
-        return super().exception(0)
+
+    def _ended_within(self, seconds: float) -> bool:
+        # Both: an interrupt of cancel() may have kept the callbacks from running.
+        return self._over.wait(seconds) or self.ended()
 
     def settle(self, settled: Callable[[], None]) -> None:
         """Run ``settled``, which makes the future done. Never waits on the loop thread.
@@ -128,16 +152,22 @@ class CallFuture(Future[R]):
         """
         run = self._call.run
         if not run.on_loop_thread():
-            settled()
+            self._settle_here(settled)
             return
         if self._condition.acquire(blocking=False):
-            try:
-                if not self._waiters:
-                    settled()
-                    return
-            finally:
-                self._condition.release()
-        run.on_worker(settled)
+            waiters = self._waiters
+            self._condition.release()
+            if not waiters:
+                settled()
+                return
+        run.on_worker(functools.partial(self._settle_here, settled))
+
+    def _settle_here(self, settled: Callable[[], None]) -> None:
+        if self._condition.acquire(timeout=_LOCK_LIMIT):
+            self._condition.release()
+        else:  # an interrupt has kept it from being released, and nothing will
+            self._condition = _Condition()
+        settled()
 
     def add_done_callback(self, fn: Callable[[Future[R]], object]) -> None:
         """Call ``fn(future)`` when the future is done; the class says on which thread."""
@@ -218,7 +248,7 @@ class SubmittedCall(Call[R]):
 
     def begin(self, context: contextvars.Context) -> None:
         """Start the task, unless the future has been cancelled."""
-        if self._future and self._future[0].over.is_set():
+        if self._future and self._future[0].ended():
             self.fail(asyncio.CancelledError())
         else:
             super().begin(context)
@@ -325,5 +355,4 @@ class SubmittedCall(Call[R]):
             else:
                 future.set_exception(error)
         finally:
-            future.over.set()
             del error, future  # the error's traceback holds this frame

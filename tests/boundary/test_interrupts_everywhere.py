@@ -53,6 +53,7 @@ from syncclient._boundary.portal import Portal
 from syncclient._caller import in_caller
 from tests.boundary.conftest import Resident, closed
 from tests.boundary.test_submitted_call import submit
+from tests.bounds import wait_until
 from tests.servers.process import AppServer
 
 if TYPE_CHECKING:
@@ -317,6 +318,11 @@ def test_an_interrupt_anywhere_leaves_nothing_behind(
     assert steps > 20
 
 
+def _wait_for_start(thread: threading.Thread) -> None:
+    """Wait for the thread that starts this one, which may still be about to."""
+    wait_until(lambda: thread.ident is not None, "the start of a thread")
+
+
 @pytest.mark.parametrize("interrupt_at", STEPS)
 def test_an_interrupt_anywhere_in_the_first_call_starts_no_stray_thread(
     loop_thread: LoopThread, interrupt_at: type[InterruptAt]
@@ -332,6 +338,7 @@ def test_an_interrupt_anywhere_in_the_first_call_starts_no_stray_thread(
         assert portal.call(_plain) == "fine", f"step {step}: {tracer.where}"
         portal.close(closed)
         for thread in set(threading.enumerate()) - others:
+            _wait_for_start(thread)
             thread.join(_REST)
             assert not thread.is_alive(), f"step {step}, {tracer.where}: {thread.name} is left"
         portal = Portal(loop_thread, Resident, Resident.aclose, name="the portal")

@@ -20,6 +20,7 @@ from syncclient._boundary.submitted_call import Submission
 from syncclient._caller import ReturningCaller, in_caller
 from syncclient._exceptions import BlockingCallError, LoopThreadError, SessionClosedError
 from tests.boundary.conftest import Resident, closed, in_thread
+from tests.bounds import wait_until
 
 WITHIN = 20.0  # seconds: every wait is bounded, so that a lost event fails and never hangs
 
@@ -293,6 +294,70 @@ def test_callbacks_run_off_the_loop_thread(portal: Portal[Resident]) -> None:
     assert name != "syncclient-loop"
     assert name != threading.current_thread().name
     assert again == "syncclient-loop"
+
+
+@pytest.mark.parametrize("how", ["the loop", "a worker", "a thread of its own", "cancel"])
+def test_a_callback_can_ask_for_the_result(portal: Portal[Resident], how: str) -> None:
+    """The future is done when its callbacks run, in whichever thread they do."""
+    got: Future[object] = Future()
+
+    async def late(resident: Resident) -> str:
+        await asyncio.to_thread(go.wait, WITHIN)
+        return "the result"
+
+    def ask(future: Future[object]) -> None:
+        try:
+            got.set_result(future.result(WITHIN))
+        except concurrent.futures.CancelledError as exc:
+            got.set_exception(exc)
+
+    go = threading.Event()
+    future = submit(portal, late, Asked(lends=how == "a thread of its own"))
+    future.add_done_callback(ask)
+    if how == "cancel":
+        assert future.cancel()
+        with pytest.raises(concurrent.futures.CancelledError):
+            got.result(WITHIN)
+        go.set()
+        return
+    if how == "a worker":
+        waiting = in_thread(lambda: concurrent.futures.wait([future], WITHIN))
+        wait_until(lambda: bool(future._waiters), "the waiter")
+    go.set()
+    assert got.result(WITHIN) == "the result"
+    if how == "a worker":
+        assert waiting.result(WITHIN).done == {future}
+
+
+class Jammed:
+    """What ``concurrent.futures.wait`` leaves with a future, the lock of its event acquired."""
+
+    def __init__(self) -> None:
+        self.released = threading.Event()
+
+    def add_result(self, future: Future[object]) -> None:
+        self.released.wait(WITHIN)
+
+
+@pytest.mark.parametrize("kept", ["the lock of the future", "the lock of a waiter"])
+def test_a_lock_that_an_interrupt_has_kept(portal: Portal[Resident], kept: str) -> None:
+    """Neither the loop thread waits for it, nor whoever asks for the result."""
+
+    async def late(resident: Resident) -> str:
+        await asyncio.to_thread(go.wait, WITHIN)
+        return "the result"
+
+    go, jammed = threading.Event(), Jammed()
+    future = submit(portal, late)
+    if kept == "the lock of the future":
+        in_thread(future._condition.acquire).result(WITHIN)  # by a thread that has gone
+    else:
+        future._waiters.append(jammed)  # type: ignore[arg-type]  # as much of one as it takes
+    go.set()
+    assert future.result(WITHIN) == "the result"
+    assert submit(portal, loop_thread_name).result(WITHIN) == "syncclient-loop"
+    assert portal.call(loop_thread_name)
+    jammed.released.set()
 
 
 def test_a_callback_added_late_runs_at_once(portal: Portal[Resident]) -> None:

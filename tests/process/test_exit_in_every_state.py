@@ -331,6 +331,27 @@ syncclient.get(url)
     assert (child.stderr, child.status) == ("", 0)
 
 
+def test_the_first_request_of_a_daemon_thread(run_child: RunChild, app: AppServer) -> None:
+    """The interpreter exits while the loop thread is starting: without a word."""
+    code = """
+from syncclient._boundary.loop_thread import default_loop_thread
+session = syncclient.Session()
+
+def ask():
+    try:
+        session.get(url)
+    except (syncclient.LoopThreadError, syncclient.SessionClosedError):
+        pass  # too late
+
+threading.Thread(target=ask, daemon=True).start()
+while default_loop_thread._run is None:
+    time.sleep(0)
+leave()
+"""
+    child = exits(run_child, app, code, AT_MOST)
+    assert (child.stderr, child.status) == ("", 0)
+
+
 @pytest.mark.parametrize("used", ["", "session.get(url)"], ids=["never used", "used"])
 def test_requests_of_finalisers(run_child: RunChild, app: AppServer, used: str) -> None:
     """`__del__` works until the exit; at the end of the interpreter it gets an error at once."""
