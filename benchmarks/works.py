@@ -141,10 +141,10 @@ WORKS: tuple[Work, ...] = (
         warm=50,
         rounds=9,
         goals=(
-            Goal("requests", faster=5.0),
+            Goal("requests", faster=4.0),
             Goal("httpx", faster=3.0),
-            Goal("urllib3", faster=2.0),
-            Goal("aiohttp", within=1.15),
+            Goal("urllib3", faster=1.5),
+            Goal("aiohttp", faster=1.1),
         ),
     ),
     Work(
@@ -197,9 +197,9 @@ WORKS: tuple[Work, ...] = (
         warm=320,
         rounds=7,
         goals=(
-            Goal("requests", faster=7.0),
-            Goal("httpx", faster=6.0),
-            Goal("urllib3", faster=2.5),
+            Goal("requests", faster=5.5),
+            Goal("urllib3", faster=2.2),
+            Goal("aiohttp", faster=1.0),
         ),
     ),
     Work(
@@ -210,7 +210,7 @@ WORKS: tuple[Work, ...] = (
         quick=600,
         warm=300,
         rounds=5,
-        goals=(Goal("requests", faster=9.0), Goal("aiohttp", within=1.1)),
+        goals=(Goal("requests", faster=9.0), Goal("aiohttp", faster=1.8)),
     ),
     Work(
         "oneshot",
@@ -240,7 +240,11 @@ WORKS: tuple[Work, ...] = (
         quick=128,
         warm=8,
         rounds=5,
-        goals=(Goal("requests", faster=1.2), Goal("aiohttp", within=1.15)),
+        goals=(
+            Goal("requests", faster=1.4),
+            Goal("aiohttp", faster=1.3),
+            Goal("pycurl", faster=1.2),
+        ),
         unit_bytes=1024 * 1024,
     ),
     Work(
@@ -277,7 +281,7 @@ WORKS: tuple[Work, ...] = (
         quick=64,
         warm=4,
         rounds=5,
-        goals=(Goal("requests", faster=1.2),),
+        goals=(Goal("requests", faster=1.0),),
     ),
     Work(
         "file-down",
@@ -287,7 +291,7 @@ WORKS: tuple[Work, ...] = (
         quick=32,
         warm=4,
         rounds=5,
-        goals=(Goal("requests", faster=1.0),),
+        goals=(Goal("requests", faster=1.2),),
     ),
     Work(
         "file-up",
@@ -307,7 +311,7 @@ WORKS: tuple[Work, ...] = (
         quick=300,
         warm=50,
         rounds=9,
-        goals=(Goal("websockets", faster=1.0), Goal("websocket-client", faster=1.0)),
+        goals=(Goal("websockets", faster=0.85), Goal("websocket-client", faster=1.0)),
         anchors=("websockets", "websocket-client", "aiohttp"),
     ),
     Work(
@@ -318,7 +322,7 @@ WORKS: tuple[Work, ...] = (
         quick=10_000,
         warm=1_000,
         rounds=5,
-        goals=(Goal("websockets", faster=2.4), Goal("websocket-client", faster=5.0)),
+        goals=(Goal("websockets", faster=2.4), Goal("websocket-client", faster=4.5)),
         anchors=("websockets", "websocket-client", "aiohttp"),
     ),
     Work(
@@ -329,7 +333,7 @@ WORKS: tuple[Work, ...] = (
         quick=1,
         warm=1,
         rounds=7,
-        goals=(Goal("requests", faster=1.0),),
+        goals=(Goal("requests", within=1.8),),
     ),
     *(_crowd(SCALE, "{at} requests in flight from one thread", at, 10_000) for at in IN_FLIGHT),
     *(_crowd(THREADS_CURVE, "{at} threads blocked on one session", at, 1_000) for at in BLOCKED),
