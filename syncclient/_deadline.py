@@ -129,8 +129,9 @@ class _Place:
     """A block among those around it.
 
     It holds its block weakly, as a ``with`` statement holds it strongly. An interrupt that hits
-    the first step of ``__exit__`` leaves the block as it is; without the weak reference, it would
-    end every later call of the thread. So it does until its traceback is gone.
+    the first step of ``__exit__`` leaves the block in its place. With a strong reference, its
+    deadline would apply to all later calls of the thread; so it does only as long as something,
+    such as the traceback of the interrupt, holds the block.
     """
 
     __slots__ = ("_block", "outer")

@@ -125,7 +125,9 @@ class LoopRun:
                 "run threads. Under uWSGI, set --enable-threads (enable-threads = true)"
             )
         if self.ended:
-            raise self.death() if self._thread.ident else _not_started(self._cause)
+            if self._thread.ident is None:
+                raise _not_started(self._cause) from self._cause
+            raise self.death()
 
     def is_ours(self) -> bool:
         """Return whether this life of the loop thread began in this process."""
@@ -326,13 +328,11 @@ class LoopRun:
 
 
 def _not_started(cause: BaseException | None) -> LoopThreadError:
-    error = LoopThreadError(
+    return LoopThreadError(
         f"the loop thread cannot be started ({cause}). At interpreter exit, the first request "
         "came too late: make one earlier, or keep a session open. In an isolated "
         "sub-interpreter, sessions do not work: use them in the main interpreter"
     )
-    error.__cause__ = cause
-    return error
 
 
 def running_here() -> LoopRun:

@@ -64,10 +64,6 @@ class _Condition(RLock, threading.Condition):  # type: ignore[misc]  # final in 
             super().release()
 
 
-def _set(over: Event, _: object) -> None:
-    over.set()
-
-
 class CallFuture(Future[R]):
     """The future of a submitted request: a real one, for ``wait`` and ``as_completed``.
 
@@ -84,8 +80,8 @@ class CallFuture(Future[R]):
         self._call = call
         self._callbacks: list[Callable[[Future[R]], object]] = []
         #: Set once the future is done, by the first of its callbacks.
-        self._over = Event()
-        super().add_done_callback(functools.partial(_set, self._over))
+        self._over = over = Event()
+        super().add_done_callback(lambda _: over.set())  # holds no reference to the future
 
     def cancel(self) -> bool:
         """Cancel the request, unless it is done already. Any thread; does not block."""
@@ -119,7 +115,7 @@ class CallFuture(Future[R]):
         """
         if not self.ended():
             self._wait(timeout)
-        # Without the lock, for which a thread that tells others may hold: see ``settle``.
+        # Without the lock, which a jammed waiter may keep from being released: see ``settle``.
         if self._state != FINISHED:
             raise concurrent.futures.CancelledError
         return self._exception
